@@ -1,0 +1,30 @@
+from . import signals
+from ._version import __version__
+from .geometry import DetectorGeometry
+from .grids import CartesianGrid, PolarGrid
+from .model import OrientationModel, available_models, load_model
+from .phases import CrystalStructure, as_crystal_structure, read_cif
+from .resampling import ResamplingOperator
+from .signals.orientation_prediction import LazyOrientationPrediction, OrientationPrediction
+from .training import TrainingConfig, train
+from .wrapping import wrap_model
+
+__all__ = [
+    "CartesianGrid",
+    "CrystalStructure",
+    "DetectorGeometry",
+    "LazyOrientationPrediction",
+    "OrientationModel",
+    "OrientationPrediction",
+    "PolarGrid",
+    "ResamplingOperator",
+    "TrainingConfig",
+    "__version__",
+    "as_crystal_structure",
+    "available_models",
+    "load_model",
+    "read_cif",
+    "signals",
+    "train",
+    "wrap_model",
+]

@@ -1,0 +1,244 @@
+"""The Lightning side of training: module, data, progress bar and checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset
+from tqdm.auto import tqdm
+
+try:
+    import lightning.pytorch as pl
+    from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+except ImportError as error:
+    raise ImportError(
+        "Training needs Lightning, which is not installed. Install it with "
+        "`pip install pyxem_cnn[train]`."
+    ) from error
+
+if TYPE_CHECKING:
+    from pyxem_cnn.datasets import Batch, PatternSource
+    from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
+    from pyxem_cnn.training import TrainingConfig
+
+__all__ = ["OrientationTask", "fit"]
+
+
+class OrientationTask(pl.LightningModule):
+    """Losses and optimizer of an azimuthal network.
+
+    Parameters
+    ----------
+    network
+        The network to train.
+    target
+        Makes labels and decodes.
+    config
+        How to train.
+    """
+
+    def __init__(
+        self, network: torch.nn.Module, target: ZoneInPlaneTarget, config: TrainingConfig
+    ) -> None:
+        super().__init__()
+        self.network, self.target, self.config = network, target, config
+        self.sources: dict[str, PatternSource] = {}
+
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+        """Return the loss of a batch."""
+        labels = self.target.encode(batch.orientation)
+        features = self.network.features(batch.counts, batch.mask)
+        residual = self.network.residuals(features, labels.cell)
+        entropy, distance = self.target.loss(self.network.logits(features), residual, labels)
+        loss = entropy + self.config.residual_weight * distance
+        loss = (loss * batch.is_phase).sum() / batch.is_phase.sum().clamp(min=1)
+        phase = F.binary_cross_entropy_with_logits(
+            self.network.phase_logit(features), batch.is_phase
+        )
+        return loss + self.config.phase_weight * phase
+
+    def validation_step(self, batch: Any, _: int) -> None:
+        """Measure degrees on held-out patterns; the batch itself is empty."""
+        from pyxem_cnn.training import evaluate
+
+        summaries = evaluate(self.network, self.target, self.sources, self.config)
+        for dose, summary in summaries.items():
+            self.log(f"{dose}: median", summary.median, batch_size=1)
+            self.log(f"{dose}: within 5", summary.within_5, batch_size=1)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Return AdamW and its schedule."""
+        optimizer = torch.optim.AdamW(
+            self.parameters(),
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.config.learning_rate_factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+class _Epochs(IterableDataset):
+    """Batches of one epoch after the other; each epoch has a seed of its own.
+
+    So a resumed training sees the same patterns as one that was never interrupted.
+    """
+
+    def __init__(self, source: PatternSource, config: TrainingConfig) -> None:
+        self.source, self.config, self.epoch = source, config, 0
+
+    def __len__(self) -> int:
+        return self.config.steps_per_epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = self.source.batches(
+            self.config.batch_size, seed=1000 * self.config.seed + self.epoch
+        )
+        for _ in range(len(self)):
+            yield next(batches)
+
+
+class _EpochSeed(Callback):
+    """Tell the data which epoch begins."""
+
+    def __init__(self, data: _Epochs) -> None:
+        self.data = data
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.data.epoch = trainer.current_epoch
+
+
+class _Description(Callback):
+    """Keep in the checkpoint what was trained, and refuse one of something else."""
+
+    def __init__(self, description: dict[str, Any]) -> None:
+        self.description = description
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.description
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        different = [key for key in self.description if state_dict.get(key) != self.description[key]]
+        if different:
+            raise ValueError(
+                f"The checkpoint belongs to another training: it differs in {', '.join(different)}. "
+                "Pass the same arguments as then, or another checkpoint file."
+            )
+
+
+class _Progress(Callback):
+    """One bar for the whole training, with the error in degrees on held-out patterns."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config = config
+        self.bar: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        done = trainer.global_step * self.config.batch_size
+        total = self.config.n_steps * self.config.batch_size
+        self.bar = tqdm(total=total, initial=done, unit="pattern", unit_scale=True, desc="training")
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.bar.update(self.config.batch_size)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        measured = trainer.callback_metrics
+        name = next((key[: -len(": median")] for key in measured if key.endswith("median")), None)
+        if self.bar is not None and name is not None:
+            median, within = measured[f"{name}: median"], measured[f"{name}: within 5"]
+            self.bar.set_postfix_str(f"{name}: {median:.2f}°, {within:.0f} % within 5°")
+
+    def on_train_end(self, *_: Any) -> None:
+        self.bar.close()
+
+    def on_exception(self, *_: Any) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def fit(
+    module: OrientationTask,
+    sources: dict[str, PatternSource],
+    checkpoint: Path | None,
+    description: dict[str, Any],
+    show_progressbar: bool,
+) -> None:
+    """Train a module; afterwards its network holds the averaged weights.
+
+    Parameters
+    ----------
+    module
+        What to train.
+    sources
+        Patterns: ``train`` and named validation sources.
+    checkpoint
+        File to keep the state in, and to go on from if it exists; None for no file.
+    description
+        What is trained, JSON-able; a checkpoint with another one is refused.
+    show_progressbar
+        Whether to show a bar.
+    """
+    config = module.config
+    module.sources = sources
+    data = _Epochs(sources["train"], config)
+    callbacks = [
+        _EpochSeed(data),
+        _Description(description),
+        EMAWeightAveraging(decay=config.averaging),
+    ]
+    if show_progressbar:
+        callbacks.append(_Progress(config))
+    if checkpoint is not None:
+        # Lightning appends a suffix of its own; the user's name is kept as it is.
+        keeper = ModelCheckpoint(
+            dirpath=checkpoint.parent, filename=checkpoint.stem, enable_version_counter=False
+        )
+        keeper.FILE_EXTENSION = checkpoint.suffix
+        callbacks.append(keeper)
+    with _quiet():
+        trainer = pl.Trainer(
+            max_epochs=config.n_epochs,
+            accelerator="auto",
+            devices=1,
+            callbacks=callbacks,
+            gradient_clip_val=config.clip,
+            logger=False,
+            enable_checkpointing=checkpoint is not None,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        resumed = str(checkpoint) if checkpoint is not None and checkpoint.exists() else None
+        trainer.fit(
+            module,
+            DataLoader(data, batch_size=None),
+            DataLoader([0], batch_size=None),
+            ckpt_path=resumed,
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Lightning's advice about workers and devices, which does not apply here."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The '.*dataloader' does not have many workers")
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+            warnings.filterwarnings("ignore", "GPU available but not used")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

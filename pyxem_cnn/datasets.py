@@ -1,0 +1,299 @@
+"""Endless batches of rendered, augmented patterns from a zone-axis library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyxem_cnn import augmentations as aug
+from pyxem_cnn.rotations import about_z, multiply
+from pyxem_cnn.simulation.rendering import render_polar
+
+if TYPE_CHECKING:
+    from pyxem_cnn.polar import PolarGrid
+    from pyxem_cnn.simulation.library import ZoneAxisLibrary
+
+_NO_NOISE = math.inf
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How microscope and specimen vary over the training patterns. Ranges are (low, high).
+
+    Attributes
+    ----------
+    electrons
+        Counts outside the direct beam, inside the grid; drawn evenly in the logarithm.
+    noise_free
+        Share of patterns without noise.
+    spot_sigma
+        Standard deviation of Gaussian spots, 1/angstrom.
+    disc_radius
+        Radius of convergent-beam discs, 1/angstrom.
+    discs
+        Share of patterns with discs instead of Gaussian spots.
+    relrod_width
+        Half width at half maximum of the intensity over the excitation error, 1/angstrom.
+    debye_waller
+        Factor B in angstrom^2.
+    intensity_power
+        Exponent applied to intensities; below 1 strong spots are damped, as multiple scattering does.
+    intensity_spread
+        Largest standard deviation of the logarithm of a random factor on every spot.
+    position_spread
+        Largest random displacement of single spots, 1/angstrom (coarse pixels).
+    center_error, scale_error, ellipticity
+        Largest error of the centre in 1/angstrom, and relative errors of camera length and axes.
+    background
+        Diffuse share of the electrons.
+    direct_beam
+        Integral of the direct beam against all spots together.
+    half_width
+        Half the side of a square detector, 1/angstrom.
+    beam_offset
+        Largest distance of the beam from the detector's middle, share of half a side.
+    blocked
+        Share of patterns with a beam stop, and with a larger central disc.
+    overlap
+        Share of patterns with a second grain of up to 0.5 of the first one's weight.
+    decoys
+        Share of patterns of other crystals, a fifth of them without any crystal.
+    """
+
+    electrons: aug.Range = (100.0, 1e6)
+    noise_free: float = 0.2
+    spot_sigma: aug.Range = (0.006, 0.06)
+    disc_radius: aug.Range = (0.02, 0.08)
+    discs: float = 0.3
+    relrod_width: aug.Range = (0.004, 0.035)
+    debye_waller: aug.Range = (0.0, 1.5)
+    intensity_power: aug.Range = (0.45, 1.0)
+    intensity_spread: float = 0.6
+    position_spread: float = 0.006
+    center_error: float = 0.012
+    scale_error: float = 0.025
+    ellipticity: float = 0.01
+    background: aug.Range = (0.0, 0.97)
+    direct_beam: aug.Range = (0.1, 100.0)
+    half_width: aug.Range = (0.6, 2.4)
+    beam_offset: float = 0.1
+    blocked: float = 0.1
+    overlap: float = 0.1
+    decoys: float = 0.12
+
+    def fitted_to(self, library: ZoneAxisLibrary, grid: PolarGrid) -> Conditions:
+        """Return conditions that make sense for a crystal and a grid.
+
+        Spots and discs stay smaller than the distance between reflections, the relrod inside the
+        library's slab, and the detector reaches over a fair part of the grid.
+        """
+        nearest = _shortest_reflection(library)
+        slab = float(abs(library.spots.excitation_error).max(initial=0.0)) or 0.1
+        return replace(
+            self,
+            spot_sigma=_capped(self.spot_sigma, 0.2 * nearest),
+            disc_radius=_capped(self.disc_radius, 0.4 * nearest),
+            relrod_width=_capped(self.relrod_width, 0.4 * slab),
+            center_error=min(self.center_error, 0.05 * nearest),
+            position_spread=min(self.position_spread, 0.03 * nearest),
+            half_width=(max(0.4 * grid.k_max, 1.8 * nearest), 1.5 * grid.k_max),
+        )
+
+    def measured_at(self, electrons: float) -> Conditions:
+        """Return conditions at one dose, without decoys and second grains, for validation."""
+        return replace(self, electrons=(electrons, electrons), noise_free=0.0, decoys=0.0, overlap=0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary."""
+        return asdict(self)
+
+
+def _capped(span: aug.Range, largest: float) -> aug.Range:
+    high = min(span[1], largest)
+    return min(span[0], high / 2), high
+
+
+def _shortest_reflection(library: ZoneAxisLibrary) -> float:
+    """Return the distance of the nearest spot of any strength from the direct beam, 1/angstrom."""
+    strong = library.spots.intensity > 1e-3
+    distance = (library.spots.k[strong] ** 2).sum(-1) ** 0.5
+    return float(distance.min(initial=1.0))
+
+
+class Batch(NamedTuple):
+    """Patterns and what they are.
+
+    Attributes
+    ----------
+    counts
+        Mean counts per area, shape (n, n_radial, n_azimuthal), 0 where masked.
+    mask
+        1 where measured, the same shape.
+    orientation
+        Quaternions, shape (n, 4), lab to crystal.
+    is_phase
+        1 for patterns of the phase, 0 for decoys, shape (n,).
+    """
+
+    counts: Tensor
+    mask: Tensor
+    orientation: Tensor
+    is_phase: Tensor
+
+
+class PatternSource:
+    """Draw random patterns of one phase.
+
+    Parameters
+    ----------
+    library
+        Spots of the phase.
+    grid
+        Polar grid of the patterns.
+    conditions
+        How they vary.
+    decoys
+        Spots of other crystals; None for no decoys.
+    """
+
+    def __init__(
+        self,
+        library: ZoneAxisLibrary,
+        grid: PolarGrid,
+        conditions: Conditions,
+        decoys: ZoneAxisLibrary | None = None,
+    ) -> None:
+        self.library, self.grid, self.decoys = library, grid, decoys
+        self.conditions = conditions if decoys is not None else replace(conditions, decoys=0.0)
+        self._areas = torch.as_tensor(grid.bin_areas, dtype=torch.float32)
+
+    def batch(self, n: int, generator: torch.Generator) -> Batch:
+        """Return ``n`` patterns, drawn with ``generator``."""
+        c = self.conditions
+        n_decoys = int(torch.poisson(torch.tensor(float(n * c.decoys)), generator=generator)) if c.decoys else 0
+        n_decoys = min(n_decoys, n // 2)
+        k, intensity, orientation = self._spots(self.library, n - n_decoys, generator)
+        if n_decoys:
+            decoys = self._spots(self.decoys, n_decoys, generator)
+            # A fifth of the decoys has no spots at all: vacuum and amorphous material.
+            decoys[1][: (n_decoys + 4) // 5] = 0
+            k, intensity, orientation = (
+                torch.cat(_same_length(a, b)) for a, b in zip((k, intensity, orientation), decoys, strict=True)
+            )
+        is_phase = (torch.arange(n) < n - n_decoys).float()
+        counts, mask = self._pattern(k, intensity, generator)
+        return Batch(counts, mask, orientation, is_phase)
+
+    def batches(self, n: int, seed: int) -> Iterator[Batch]:
+        """Yield batches without end."""
+        generator = torch.Generator().manual_seed(seed)
+        while True:
+            yield self.batch(n, generator)
+
+    def _spots(
+        self, library: ZoneAxisLibrary, n: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return positions (n, s, 2), intensities (n, s) and orientations (n, 4)."""
+        c = self.conditions
+        index = torch.randint(len(library), (n,), generator=generator).numpy()
+        k = torch.from_numpy(library.spots.k[index])
+        intensity = torch.from_numpy(library.spots.intensity[index])
+        orientation = torch.from_numpy(library.orientation[index])
+        if library.mirror:
+            mirrored = aug.chance(n, 0.5, generator)
+            k = torch.where(mirrored[:, None, None], k * k.new_tensor([1.0, -1.0]), k)
+            two_fold = orientation.new_tensor([0.0, 0.0, 1.0, 0.0])
+            orientation = torch.where(mirrored[:, None], multiply(orientation, two_fold), orientation)
+        turn = aug.uniform(n, (0, 2 * math.pi), generator)
+        cos, sin = turn.cos(), turn.sin()
+        matrix = torch.stack([cos, -sin, sin, cos], dim=-1).view(n, 2, 2)
+        orientation = multiply(orientation, about_z(-turn))
+        if not library.with_shape_factor:
+            error = torch.from_numpy(library.spots.excitation_error[index])
+            intensity = intensity * _relrod(error, c, generator)
+        intensity = self._disturbed(k, intensity, generator)
+        return k @ matrix.transpose(1, 2), intensity, orientation
+
+    def _disturbed(self, k: Tensor, intensity: Tensor, generator: torch.Generator) -> Tensor:
+        """Return intensities with thermal damping, compression and random factors."""
+        c, n = self.conditions, len(k)
+        square = k.square().sum(-1)
+        intensity = intensity * torch.exp(-aug.uniform(n, c.debye_waller, generator)[:, None] * square / 2)
+        power = aug.uniform(n, c.intensity_power, generator)
+        # Half of the patterns keep their kinematic intensities.
+        power = torch.where(aug.chance(n, 0.5, generator), power, 1.0)[:, None]
+        strongest = intensity.amax(1, keepdim=True).clamp(min=1e-20)
+        intensity = strongest * (intensity / strongest) ** power
+        spread = aug.uniform(n, (0, c.intensity_spread), generator)
+        spread = torch.where(aug.chance(n, 0.5, generator), spread, 0.0)[:, None]
+        return intensity * torch.exp(spread * torch.randn(intensity.shape, generator=generator))
+
+    def _pattern(
+        self, k: Tensor, intensity: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return counts per area and mask of spots seen through a microscope."""
+        c, n = self.conditions, len(k)
+        spread = aug.uniform(n, (0, c.position_spread), generator)[:, None, None]
+        k = k + spread * (2 * torch.rand(k.shape, generator=generator) - 1)
+        k, shift = aug.distort(k, c.center_error, c.scale_error, c.ellipticity, generator)
+        content, sigma = self._rendered(k, intensity, generator)
+        content = aug.overlap(content, c.overlap, 0.5, generator)
+        strength = aug.log_uniform(n, c.direct_beam, generator) * intensity.sum(1)
+        tail = aug.direct_beam_tail(shift, sigma, strength, self.grid)
+        content = content + tail * self._areas
+        content = self._with_background(content, generator)
+        mask = aug.square_detector(n, c.half_width, c.beam_offset, self.grid, generator)
+        mask = mask * aug.blocked(n, c.blocked, self.grid, generator)
+        electrons = aug.log_uniform(n, c.electrons, generator)
+        electrons = torch.where(aug.chance(n, c.noise_free, generator), _NO_NOISE, electrons)
+        counts = aug.count_electrons(content * mask, electrons, generator)
+        return counts / self._areas, mask
+
+    def _rendered(
+        self, k: Tensor, intensity: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return bin contents and the direct beam's standard deviation, shape (n,)."""
+        c, n = self.conditions, len(k)
+        sigma = aug.log_uniform(n, c.spot_sigma, generator)
+        radius = aug.log_uniform(n, c.disc_radius, generator)
+        radius = torch.where(aug.chance(n, c.discs, generator), radius, 0.0)
+        turn = aug.uniform(n, (0, math.pi / 3), generator)
+        arrays = (x.numpy() for x in (k, intensity, sigma))
+        content = render_polar(*arrays, self.grid, radius.numpy(), turn.numpy())
+        return torch.from_numpy(content), torch.where(radius > 0, radius / 2, sigma)
+
+    def _with_background(self, content: Tensor, generator: torch.Generator) -> Tensor:
+        """Add diffuse scattering, a drawn share of all electrons."""
+        n = len(content)
+        diffuse = aug.diffuse_background(n, self.grid, generator) * self._areas
+        low, high = self.conditions.background
+        # Mostly moderate, now and then nearly everything.
+        share = low + (high - low) * torch.rand(n, generator=generator) ** 2
+        share = torch.where(aug.chance(n, 0.2, generator), 0.0, share)[:, None, None]
+        total = content.sum(dim=(1, 2), keepdim=True)
+        # Patterns without spots consist of background alone.
+        total = torch.where(total > 0, total, 1.0)
+        return content + total * share / (1 - share) * diffuse / diffuse.sum(dim=(1, 2), keepdim=True)
+
+
+def _relrod(error: Tensor, conditions: Conditions, generator: torch.Generator) -> Tensor:
+    """Return the fall-off with excitation error, Lorentzian or Gaussian, shape (n, n_spots)."""
+    n = len(error)
+    width = aug.log_uniform(n, conditions.relrod_width, generator)[:, None]
+    square = (error / width) ** 2
+    lorentzian = aug.chance(n, 0.5, generator)[:, None]
+    return torch.where(lorentzian, 1 / (1 + square), torch.exp(-math.log(2) * square))
+
+
+def _same_length(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Pad axis 1 of two spot lists with zeros to one length; orientations pass."""
+    longest = max(a.shape[1], b.shape[1])
+    return tuple(
+        torch.cat([x, x.new_zeros(x.shape[0], longest - x.shape[1], *x.shape[2:])], dim=1)
+        for x in (a, b)
+    )

@@ -1,0 +1,1 @@
+"""From blocks of raw patterns to predictions and crystal maps."""

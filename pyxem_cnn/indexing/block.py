@@ -1,0 +1,166 @@
+"""One block of raw patterns to one block of predictions: what dask maps over a scan."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyxem_cnn._torch import limit_threads
+from pyxem_cnn.rotations import multiply
+
+if TYPE_CHECKING:
+    from pyxem_cnn.model import OrientationModel
+    from pyxem_cnn.resampling import ResamplingOperator
+
+__all__ = ["COLUMNS", "LEFT_OUT", "NOT_INDEXED", "BlockPredictor"]
+
+COLUMNS = ("phase_id", "score", "a", "b", "c", "d", "reliability", "phase_probability")
+"""What stands in the last axis of a prediction, in order."""
+
+NOT_INDEXED = -1.0
+LEFT_OUT = np.nan  # phase id of masked scan positions
+
+_PHASE, _SCORE, _QUATERNION, _RELIABILITY, _PROBABILITY = 0, 1, slice(2, 6), 6, 7
+
+# Blocks of several threads take turns on a GPU, so that its memory holds one batch.
+_GPU = threading.Lock()
+
+
+@dataclass(frozen=True)
+class BlockPredictor:
+    """Resample, predict and, for several models, let the phases compete.
+
+    Can be pickled: models travel as bytes and are loaded once for each process.
+
+    Attributes
+    ----------
+    models
+        One for each phase; the phase id is the place in this tuple.
+    operators
+        One for each model, from raw pixels to the model's grid.
+    n_best
+        Orientations for each pattern.
+    batch_size
+        Patterns that a network sees at once.
+    device
+        Name of a torch device.
+    to_scan
+        Quaternion on the lab side that turns orientations into the scan's frame; None for the
+        detector's frame.
+    """
+
+    models: tuple[OrientationModel, ...]
+    operators: tuple[ResamplingOperator, ...]
+    n_best: int
+    batch_size: int
+    device: str
+    to_scan: tuple[float, ...] | None = None
+
+    def __call__(
+        self,
+        patterns: np.ndarray,
+        left_out: np.ndarray | None = None,
+        shifts: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return the predictions of a block.
+
+        Parameters
+        ----------
+        patterns
+            Raw patterns, shape (..., rows, columns).
+        left_out
+            Patterns not to look at are True, shape (...).
+        shifts
+            Position (x, y) of the beam less the geometry's centre in pixels, shape (..., 2).
+
+        Returns
+        -------
+        predictions
+            Shape (..., n_best, 8), float32; the last axis holds `COLUMNS`.
+        """
+        navigation = patterns.shape[:-2]
+        n = int(np.prod(navigation))
+        flat = patterns.reshape(n, *patterns.shape[-2:])
+        result = np.full((n, self.n_best, len(COLUMNS)), np.nan, dtype=np.float32)
+        wanted = np.arange(n) if left_out is None else np.flatnonzero(~left_out.reshape(n))
+        result[wanted, :, _PHASE] = NOT_INDEXED
+        moved = None if shifts is None else np.asarray(shifts).reshape(n, 2)
+        # Threads of dask already fill the cores.
+        with limit_threads(1 if self.device == "cpu" else None):
+            for start in range(0, len(wanted), self.batch_size):
+                chosen = wanted[start : start + self.batch_size]
+                batch = flat if len(chosen) == n else flat[chosen]
+                result[chosen] = self._predict(batch, None if moved is None else moved[chosen])
+        return result.reshape(*navigation, self.n_best, len(COLUMNS))
+
+    def _predict(self, patterns: np.ndarray, shifts: np.ndarray | None) -> np.ndarray:
+        """Return (n, n_best, 8) of a batch."""
+        pairs = enumerate(zip(self.models, self.operators, strict=True))
+        parts = [self._one_phase(i, m, op, patterns, shifts) for i, (m, op) in pairs]
+        rows = parts[0] if len(parts) == 1 else _compete(parts, self.n_best)
+        if self.to_scan is not None:
+            turn = np.asarray(self.to_scan, dtype=np.float32)
+            rows[..., _QUATERNION] = multiply(rows[..., _QUATERNION], turn)
+        return rows
+
+    def _one_phase(
+        self,
+        phase_id: int,
+        model: OrientationModel,
+        operator: ResamplingOperator,
+        patterns: np.ndarray,
+        shifts: np.ndarray | None,
+    ) -> np.ndarray:
+        """Return (n, n_best, 8) of one model; patterns it cannot read are not indexed."""
+        counts, mask = operator(patterns, shifts)
+        rows = np.full((len(counts), self.n_best, len(COLUMNS)), np.nan, dtype=np.float32)
+        rows[..., _PHASE] = NOT_INDEXED
+        readable = _readable(counts)
+        if not readable.any():
+            return rows
+        if not readable.all():
+            counts, mask = counts[readable], (mask[readable] if mask.ndim == 3 else mask)
+        decoded = self._decode(model, counts, mask)
+        part = np.empty((len(counts), self.n_best, len(COLUMNS)), dtype=np.float32)
+        part[..., _SCORE] = decoded.scores
+        part[..., _QUATERNION] = decoded.quaternions
+        part[..., _RELIABILITY] = decoded.reliability[:, None]
+        part[..., _PROBABILITY] = decoded.phase_probability[:, None]
+        found = np.isfinite(part[..., _QUATERNION]).all(axis=-1)
+        part[~found] = np.nan
+        part[..., _PHASE] = np.where(found, phase_id, NOT_INDEXED)
+        rows[readable] = part
+        return rows
+
+    def _decode(self, model: OrientationModel, counts: np.ndarray, mask: np.ndarray) -> Any:
+        if self.device == "cpu":
+            return model.predict(counts, mask, self.n_best, "cpu")
+        with _GPU:
+            return model.predict(counts, mask, self.n_best, self.device)
+
+
+def _readable(counts: np.ndarray) -> np.ndarray:
+    """Return which patterns (n, ...) are finite and hold any counts at all, shape (n,)."""
+    # One sum tells both: NaN and infinity survive it.
+    total = np.maximum(counts, 0).reshape(len(counts), -1).sum(axis=1, dtype=np.float64)
+    return np.isfinite(total) & (total > 0)
+
+
+def _compete(parts: list[np.ndarray], n_best: int) -> np.ndarray:
+    """Merge the rows (n, n_best, 8) of several phases.
+
+    The first row is the best orientation of the phase with the largest phase probability; the
+    others follow by score times phase probability, of whatever phase they are.
+    """
+    rows = np.concatenate(parts, axis=1)
+    missing = rows[..., _PHASE] == NOT_INDEXED
+    probability = np.nan_to_num(rows[..., _PROBABILITY], nan=1.0)
+    joint = np.nan_to_num(rows[..., _SCORE], nan=0.0) * probability
+    first_of_phase = np.arange(rows.shape[1]) % n_best == 0
+    winner = np.where(first_of_phase & ~missing, probability, -1).argmax(axis=1)
+    joint[np.arange(len(rows)), winner] = 2
+    order = np.argsort(np.where(missing, 2, -joint), axis=1, kind="stable")[:, :n_best]
+    return np.take_along_axis(rows, order[..., None], axis=1)

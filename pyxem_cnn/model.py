@@ -1,0 +1,299 @@
+"""The model: a network with everything needed to read orientations from patterns with it."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyxem_cnn._checks import check_positive, check_shape
+from pyxem_cnn._model_check import ModelFileError, TensorCheck, example_inputs
+from pyxem_cnn._model_file import ModelFile, pack, unpack, write
+from pyxem_cnn._shipped_models import available_models, find_model
+from pyxem_cnn._torch import resolve_device
+from pyxem_cnn._torchscript import as_input, load_module, module_for, to_torchscript
+from pyxem_cnn.grids import grid_from_dict
+from pyxem_cnn.model_description import ModelDescription, summarise
+from pyxem_cnn.targets import Decoded, target_from_dict
+
+if TYPE_CHECKING:
+    import torch
+    from orix.crystal_map import Phase
+
+    from pyxem_cnn.phases import CrystalStructure
+
+__all__ = [
+    "ModelDescription",
+    "ModelFileError",
+    "OrientationModel",
+    "available_models",
+    "load_model",
+]
+
+
+class OrientationModel:
+    """A network with its crystal, grid and target, as it stands in a model file.
+
+    Made by :func:`load_model`, :func:`pyxem_cnn.wrap_model`, by training, or by :meth:`build` and
+    :meth:`from_bytes`. It does not change any more once made, can be pickled, and can be used by
+    several threads at once. Two models are equal if their files are.
+
+    Parameters
+    ----------
+    data
+        The content of a model file.
+    source
+        How messages call it.
+    sha256
+        Hash that the content has to have, 64 hexadecimal digits.
+
+    Raises
+    ------
+    ModelFileError
+        If the hash is another one, it is no complete model file, or it fails its test tensors.
+    """
+
+    def __init__(self, data: bytes, source: str = "the model", sha256: str | None = None) -> None:
+        content = unpack(data, source, sha256)
+        if content.metadata["task"] != "orientation":
+            raise ModelFileError(
+                f"{source} was made for the task {content.metadata['task']!r}, expected "
+                "'orientation'."
+            )
+        self._data = bytes(data)
+        self._content = content
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        self.grid = grid_from_dict(content.metadata["grid"])
+        self.target = target_from_dict(content.metadata["target"], content.arrays)
+        check_shape(f"test tensors of {source}", content.check.counts, ("n", *self.grid.shape))
+        self.module = load_module(data, source)
+        content.check.check(self.module)
+
+    @classmethod
+    def build(
+        cls,
+        module: torch.nn.Module,
+        description: ModelDescription,
+        test_inputs: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> OrientationModel:
+        """Make a model from a network, checking that it does what its description says.
+
+        Parameters
+        ----------
+        module
+            Eager or scripted, ``forward(counts: Tensor, mask: Tensor) -> dict[str, Tensor]``
+            with counts and mask of shape (n_patterns, *grid shape). It is copied.
+        description
+            Everything else.
+        test_inputs
+            Counts and mask, each (n_patterns, *grid shape), for the test tensors. Made up by
+            default; real patterns make the better test.
+
+        Returns
+        -------
+        model
+
+        Raises
+        ------
+        ModelFileError
+            If TorchScript cannot compile the network, its signature is another one, it fails on
+            the test patterns, or does not give the same outputs again.
+        ValueError
+            If the target cannot read the network's outputs.
+        """
+        scripted = to_torchscript(module)
+        counts, mask = test_inputs or example_inputs(description.grid.shape)
+        for name, values in (("test counts", counts), ("test mask", mask)):
+            check_shape(name, values, ("n", *description.grid.shape))
+        check = TensorCheck.record(scripted, counts, mask)
+        content = ModelFile(description.to_metadata(), description.target.arrays(), check)
+        model = cls(pack(scripted, content))
+        model.predict(counts, mask)
+        return model
+
+    @classmethod
+    def from_bytes(cls, data: bytes, sha256: str | None = None) -> OrientationModel:
+        """Return the model of a file's content, as `load_model` does, warnings there included.
+
+        Parameters
+        ----------
+        data
+            What :meth:`to_bytes` returned.
+        sha256
+            Hash that the content has to have.
+        """
+        return cls(data, sha256=sha256)
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the model's file; its hash is :attr:`sha256`."""
+        return self._data
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+        """Write the model to a file, as a whole or not at all.
+
+        Parameters
+        ----------
+        path
+            Where to, usually ending in .pt. The folder has to exist.
+        overwrite
+            Whether to replace a file that is there already.
+
+        Returns
+        -------
+        path
+            Where it was written.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and ``overwrite`` is False.
+        FileNotFoundError
+            If the folder does not exist.
+        """
+        path = Path(path).expanduser()
+        write(self._data, path, overwrite)
+        return path
+
+    def predict(
+        self,
+        counts: np.ndarray | torch.Tensor,
+        mask: np.ndarray | torch.Tensor,
+        n_best: int = 1,
+        device: str | torch.device = "cpu",
+    ) -> Decoded:
+        """Return the orientations of patterns on the model's grid.
+
+        Parameters
+        ----------
+        counts
+            Mean counts per detector pixel in each bin, 0 where masked, shape
+            (n_patterns, *grid shape).
+        mask
+            1 on valid bins, 0 on those left out (or the share of the bin that valid pixels
+            cover), shape (*grid shape) or (n_patterns, *grid shape).
+        n_best
+            How many orientations to return for each pattern, best first.
+        device
+            "cpu", "cuda", ... or "auto".
+
+        Returns
+        -------
+        decoded
+            On the CPU, float32.
+
+        Raises
+        ------
+        ValueError
+            If a shape or a value is wrong, or the device does not exist.
+        ModelFileError
+            If the model fails its test tensors on the device.
+        """
+        import torch
+
+        check_positive("n_best", n_best, integer=True)
+        check_shape("counts", counts, ("n_patterns", *self.grid.shape), "Resample them first.")
+        n_patterns = len(counts)
+        if tuple(mask.shape) != self.grid.shape:
+            check_shape("mask", mask, (n_patterns, *self.grid.shape), "Or leave the patterns out.")
+        device = resolve_device(device)
+        if n_patterns == 0:
+            shapes = ((0, n_best, 4), (0, n_best), (0,), (0,))
+            return Decoded(*(torch.empty(shape) for shape in shapes))
+        module = module_for(self._data, self.sha256, self._content.check, device)
+        with torch.inference_mode():
+            mask = as_input(mask, device).expand(n_patterns, *self.grid.shape)
+            decoded = self.target.decode(module(as_input(counts, device), mask), n_best)
+            return Decoded(*(part.cpu() for part in decoded))
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of the model file, as a copy."""
+        return copy.deepcopy(dict(self._content.metadata))
+
+    @property
+    def name(self) -> str:
+        """How the model is called."""
+        return self._content.metadata["name"]
+
+    @property
+    def accelerating_voltage(self) -> float:
+        """Accelerating voltage in kV."""
+        return self._content.metadata["accelerating_voltage"]
+
+    @property
+    def polarity(self) -> bool:
+        """Whether orientations count modulo the point group (True), or the Laue group."""
+        return bool(self._content.metadata.get("polarity", False))
+
+    @cached_property
+    def crystal(self) -> CrystalStructure:
+        """The crystal structure."""
+        from pyxem_cnn.phases import CrystalStructure
+
+        return CrystalStructure.from_dict(self._content.metadata["phases"][0])
+
+    @cached_property
+    def phase(self) -> Phase:
+        """The crystal structure as orix Phase."""
+        return self.crystal.to_phase()
+
+    def __repr__(self) -> str:
+        """Return a table of what the model is."""
+        return summarise(self)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the files of both models are the same."""
+        return isinstance(other, OrientationModel) and self.sha256 == other.sha256
+
+    def __hash__(self) -> int:
+        """Return a hash that equal models share."""
+        return hash(self.sha256)
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        """Return what tells this model from others in a dask graph."""
+        return type(self).__name__, self.sha256
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the file, from which the other side loads the model once per process."""
+        from pyxem_cnn._model_handle import ModelHandle
+
+        return ModelHandle.load, (ModelHandle(self.sha256, self._data),)
+
+
+def load_model(path_or_name: str | os.PathLike[str], sha256: str | None = None) -> OrientationModel:
+    """Return the model in a file, or one that is shipped with the package.
+
+    Loading and using a model runs code: the network in the file is a TorchScript program. That
+    language has no access to Python and its modules, and nothing is ever unpickled into Python
+    objects. But torch gives no promise that its interpreter contains a malicious program, which
+    may also use up memory and time. So treat a model like any other program: load it from people
+    you trust, and pass the hash that they publish. The hash and the description are checked before
+    any of the file's code is run.
+
+    Parameters
+    ----------
+    path_or_name
+        Path of a file that :meth:`OrientationModel.save` wrote, or one of the names that
+        :func:`available_models` returns.
+    sha256
+        Refuse the file if it has another hash, 64 hexadecimal digits.
+
+    Returns
+    -------
+    model
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file, nor a shipped model of this name.
+    ModelFileError
+        A ValueError: if the file is no model, truncated, of a newer format, of another hash, or
+        fails its own test tensors.
+    """
+    path = find_model(path_or_name)
+    return OrientationModel(path.read_bytes(), str(path), sha256)

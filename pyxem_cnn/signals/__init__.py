@@ -1,0 +1,7 @@
+"""Signal classes of pyxem_cnn, and the methods that pyxem's signals receive."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+del lazy_loader

@@ -1,0 +1,3 @@
+from .orientation_prediction import LazyOrientationPrediction, OrientationPrediction
+
+__all__ = ["LazyOrientationPrediction", "OrientationPrediction"]

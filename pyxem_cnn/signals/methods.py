@@ -1,0 +1,122 @@
+"""The methods that pyxem's two-dimensional diffraction signals receive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from hyperspy.signal import BaseSignal
+    from orix.crystal_map import CrystalMap
+
+    from pyxem_cnn.geometry import DetectorGeometry
+    from pyxem_cnn.model import OrientationModel
+    from pyxem_cnn.signals.orientation_prediction import LazyOrientationPrediction
+
+# Every function named here becomes a method: see pyxem_cnn/signals/_attach.py.
+__all__ = ["get_orientation_map_cnn"]
+
+
+def get_orientation_map_cnn(
+    self: BaseSignal,
+    model: OrientationModel | str | Sequence[OrientationModel | str],
+    *,
+    n_best: int = 1,
+    navigation_mask: np.ndarray | BaseSignal | None = None,
+    signal_mask: np.ndarray | BaseSignal | None = None,
+    geometry: DetectorGeometry | dict[str, Any] | None = None,
+    find_center: bool = False,
+    beam_shift: np.ndarray | BaseSignal | None = None,
+    device: str | torch.device = "auto",
+    batch_size: int | None = None,
+    lazy_output: bool = False,
+    show_progressbar: bool | None = None,
+) -> CrystalMap | list[CrystalMap] | LazyOrientationPrediction:
+    """Return the crystal orientation of every pattern, as a neural network sees it.
+
+    Parameters
+    ----------
+    self
+        The scan, or a single pattern.
+    model
+        The model of a phase, from :func:`pyxem_cnn.load_model`, :func:`pyxem_cnn.train` or
+        :func:`pyxem_cnn.wrap_model`, or the name or path of a model file. With several models,
+        their phases compete at every position.
+    n_best
+        Number of orientations to return at every position, best first.
+    navigation_mask
+        Scan positions to leave out are True. Shape: that of the scan, (ny, nx).
+    signal_mask
+        Detector pixels to leave out (beam stop, dead pixels, shadows) are True. Shape: that of
+        the detector, (rows, columns).
+    geometry
+        The detector geometry. By default, it is read from the signal's axes and metadata. A
+        dictionary overrides single values of it, as keyword arguments of
+        :meth:`pyxem_cnn.DetectorGeometry.from_signal`, for example
+        ``{"beam_energy": 200, "flip_y": True}`` (kV).
+    find_center
+        Whether to find the direct beam in the patterns, instead of taking the origin of the
+        signal axes for its position.
+    beam_shift
+        Position of the direct beam relative to its position in `geometry`, at every scan
+        position, as (x, y) in detector pixels: an array of shape (ny, nx, 2), or a signal from
+        pyxem's ``get_direct_beam_position``.
+    device
+        "auto" (a CUDA device if there is one), "cpu", "cuda", "cuda:1", ...
+    batch_size
+        Number of patterns that the network sees at once. By default, as many as suit the device.
+    lazy_output
+        Whether to return a lazy prediction, of which nothing is computed yet, instead of a map.
+    show_progressbar
+        Whether to show a progress bar. By default, as HyperSpy's preferences say.
+
+    Returns
+    -------
+    crystal_map
+        The orientations. ``prop`` holds ``scores`` of shape (points, n_best) and
+        ``reliability``, 0 to 100. Positions that were left out are not in the data; positions
+        without an orientation have the phase id -1. With three navigation axes, a list of maps
+        in the order of the slowest axis. With `lazy_output`, a
+        :class:`pyxem_cnn.LazyOrientationPrediction`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If a mask or `beam_shift` does not fit the signal, if the signal's axes are in no unit of
+        the diffraction pattern, or if the beam energy differs from the model's or is unknown.
+
+    See Also
+    --------
+    pyxem_cnn.LazyOrientationPrediction : What `lazy_output` returns.
+
+    Notes
+    -----
+    Pyxem's signals have this method as soon as ``import pyxem_cnn`` has run, whether pyxem was
+    imported before or after.
+
+    Examples
+    --------
+    >>> import pyxem_cnn
+    >>> model = pyxem_cnn.load_model("linio2_300kV")  # doctest: +SKIP
+    >>> crystal_map = signal.get_orientation_map_cnn(model, n_best=3)  # doctest: +SKIP
+    """
+    from pyxem_cnn.indexing.mapping import get_orientation_map
+
+    return get_orientation_map(
+        self,
+        model,
+        n_best=n_best,
+        navigation_mask=navigation_mask,
+        signal_mask=signal_mask,
+        geometry=geometry,
+        find_center=find_center,
+        beam_shift=beam_shift,
+        device=device,
+        batch_size=batch_size,
+        lazy_output=lazy_output,
+        show_progressbar=show_progressbar,
+    )

@@ -1,0 +1,1 @@
+"""From a crystal structure to zone-axis libraries and rendered patterns."""

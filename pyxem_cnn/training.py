@@ -1,0 +1,381 @@
+"""Train a network on rendered patterns of one phase and wrap it up as a model."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyxem_cnn._checks import check_positive, given_expected
+from pyxem_cnn.polar import PolarGrid
+
+if TYPE_CHECKING:
+    import torch
+
+    from pyxem_cnn.datasets import Conditions, PatternSource
+    from pyxem_cnn.model import OrientationModel
+    from pyxem_cnn.phases import CrystalStructure
+    from pyxem_cnn.simulation.library import ZoneAxisLibrary
+    from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
+
+__all__ = ["TrainingConfig", "train"]
+
+_logger = logging.getLogger(__name__)
+
+# Doses of the held-out patterns, electrons outside the direct beam.
+VALIDATION_ELECTRONS = (1e4, 1e3, 300.0)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long and how to train.
+
+    Attributes
+    ----------
+    n_patterns
+        Patterns to train on; each is rendered once and never seen again.
+    batch_size
+        Patterns of one step.
+    learning_rate, weight_decay
+        Of AdamW. The rate is flat for the first 40 % of the steps and then falls as a cosine.
+    clip
+        Largest norm of the gradient.
+    averaging
+        Decay of the exponential moving average of the weights, which is what is kept.
+    residual_weight, phase_weight
+        Weights of the residual loss (per degree) and of the phase loss against the cross-entropy.
+    width, n_blocks
+        Size of the network.
+    zone_spacing, n_bins
+        Cells: distance of zone axes in degrees, number of in-plane bins.
+    epoch_patterns
+        Patterns between two validations and checkpoints.
+    validation_patterns
+        Held-out patterns for each dose.
+    seed
+        Of weights and patterns.
+    """
+
+    n_patterns: int = 500_000
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    clip: float = 2.0
+    averaging: float = 0.998
+    residual_weight: float = 0.25
+    phase_weight: float = 0.5
+    width: int = 160
+    n_blocks: int = 4
+    zone_spacing: float = 4.0
+    n_bins: int = 32
+    epoch_patterns: int = 25_600
+    validation_patterns: int = 512
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("n_patterns", "batch_size", "epoch_patterns", "validation_patterns"):
+            check_positive(name, getattr(self, name), integer=True)
+        check_positive("seed", self.seed, integer=True, allow_zero=True)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps between two validations."""
+        return max(1, min(self.epoch_patterns, self.n_patterns) // self.batch_size)
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of validations."""
+        return max(1, round(self.n_patterns / (self.steps_per_epoch * self.batch_size)))
+
+    @property
+    def n_steps(self) -> int:
+        """Number of steps in all."""
+        return self.steps_per_epoch * self.n_epochs
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Return the factor on the learning rate at a step: short rise, flat, cosine."""
+        warm_up, flat = min(200, self.n_steps // 10 + 1), 0.4 * self.n_steps
+        if step < warm_up:
+            return (step + 1) / warm_up
+        progress = max(0.0, (step - flat) / max(1.0, self.n_steps - flat))
+        return 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, progress))) / 2
+
+
+def grid_for(crystal: CrystalStructure) -> PolarGrid:
+    """Return the polar grid for a crystal: from below the shortest reflection outwards.
+
+    Spots of large cells are dense and die out early; those of small ones reach further.
+    """
+    from pyxem_cnn.simulation.kinematic import reflections_within, structure_factors_squared
+
+    hkl = reflections_within(crystal.reciprocal_basis, 0.7)
+    intensity = structure_factors_squared(crystal, hkl)
+    g = np.linalg.norm(hkl @ crystal.reciprocal_basis.T, axis=1)
+    shortest = float(g[intensity > 1e-3 * intensity.max(initial=0)].min(initial=0.5))
+    return PolarGrid(
+        k_min=round(min(0.125, 0.6 * shortest), 3), k_max=round(min(1.6, 10 * shortest), 2)
+    )
+
+
+def train(
+    phase: Any = None,
+    *,
+    accelerating_voltage: float | None = None,
+    simulation: Any = None,
+    config: TrainingConfig | None = None,
+    conditions: Conditions | None = None,
+    grid: PolarGrid | None = None,
+    name: str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    show_progressbar: bool = True,
+) -> OrientationModel:
+    """Train a model that reads orientations of one phase.
+
+    Parameters
+    ----------
+    phase
+        Path of a .cif file, `CrystalStructure`, orix Phase or diffpy Structure. May be left out
+        where ``simulation`` is given.
+    accelerating_voltage
+        In kV.
+    simulation
+        A diffsims ``Simulation2D`` of one phase whose patterns are learnt instead of our own
+        kinematic ones. It should cover the fundamental sector with at most 1 degree between
+        neighbours; in-plane rotations are added here.
+    config
+        How long and how to train.
+    conditions
+        How microscope and specimen vary over the training patterns. By default, broad ranges
+        fitted to the crystal.
+    grid
+        Polar grid; by default fitted to the crystal.
+    name
+        Of the model; by default that of the phase.
+    checkpoint
+        A file that the state of training is kept in. If it exists, training goes on from there.
+    show_progressbar
+        Whether to show progress and the error in degrees on held-out patterns.
+
+    Returns
+    -------
+    model
+        Its metadata hold the errors on held-out patterns at 10,000, 1,000 and 300 electrons.
+
+    Raises
+    ------
+    ValueError
+        If neither phase nor simulation, or no voltage is given, or the checkpoint belongs to
+        another training.
+    ImportError
+        If Lightning is not installed.
+    """
+    from pyxem_cnn.datasets import Conditions
+
+    config = config or TrainingConfig()
+    library, held_out, grid = _libraries(phase, accelerating_voltage, simulation, grid)
+    conditions = conditions or Conditions().fitted_to(library, grid)
+    sources = _sources(library, held_out, grid, conditions, config)
+    learner = _Learner.for_library(library, grid, config)
+    description = {
+        "config": asdict(config),
+        "conditions": conditions.to_dict(),
+        "grid": grid.to_dict(),
+        "simulation": "kinematic" if simulation is None else "diffsims Simulation2D",
+        "n_zone_axes": len(library),
+    }
+    _fit(learner.module, sources, checkpoint, description, show_progressbar)
+    return _finished(learner, sources, library, description, name)
+
+
+def _libraries(
+    phase: Any, accelerating_voltage: float | None, simulation: Any, grid: PolarGrid | None
+) -> tuple[ZoneAxisLibrary, ZoneAxisLibrary, PolarGrid]:
+    """Return libraries for training and validation, with different zone axes, and the grid."""
+    from pyxem_cnn.phases import as_crystal_structure
+    from pyxem_cnn.simulation.library import kinematic_library, library_from_simulation, split
+
+    crystal = None if phase is None else as_crystal_structure(phase)
+    if simulation is not None:
+        library = library_from_simulation(simulation, crystal)
+        return *split(library, every=10), grid or grid_for(library.crystal)
+    if crystal is None:
+        expected = "a .cif path, CrystalStructure, orix Phase or diffpy Structure"
+        raise ValueError(given_expected("phase", None, expected, "Or pass simulation=."))
+    if accelerating_voltage is None:
+        remedy = "Pass accelerating_voltage=, for example 200."
+        raise ValueError(given_expected("accelerating_voltage", None, "a voltage in kV", remedy))
+    check_positive("accelerating_voltage", accelerating_voltage, remedy="It is in kV.")
+    grid = grid or grid_for(crystal)
+    library = kinematic_library(crystal, accelerating_voltage, k_max=grid.k_max)
+    held_out = kinematic_library(
+        crystal, accelerating_voltage, k_max=grid.k_max, n_zone_axes=2000, offset=0.37
+    )
+    return library, held_out, grid
+
+
+def _sources(
+    library: ZoneAxisLibrary,
+    held_out: ZoneAxisLibrary,
+    grid: PolarGrid,
+    conditions: Conditions,
+    config: TrainingConfig,
+) -> dict[str, PatternSource]:
+    """Return the sources of patterns: ``train``, and one for each dose of the validation."""
+    from pyxem_cnn.datasets import PatternSource
+    from pyxem_cnn.simulation.decoys import decoy_library
+
+    generator = np.random.default_rng(config.seed)
+    decoys = decoy_library(
+        library.crystal, library.accelerating_voltage, generator, k_max=grid.k_max
+    )
+    sources = {"train": PatternSource(library, grid, conditions, decoys)}
+    for electrons in VALIDATION_ELECTRONS:
+        measured = conditions.measured_at(electrons)
+        sources[f"{electrons:g} electrons"] = PatternSource(held_out, grid, measured)
+    return sources
+
+
+@dataclass
+class _Learner:
+    """The network with its target, and the Lightning module that trains it."""
+
+    network: torch.nn.Module
+    target: ZoneInPlaneTarget
+    module: Any
+
+    @classmethod
+    def for_library(
+        cls, library: ZoneAxisLibrary, grid: PolarGrid, config: TrainingConfig
+    ) -> _Learner:
+        import torch
+
+        from pyxem_cnn._lightning import OrientationTask
+        from pyxem_cnn.networks.azimuthal import AzimuthalConfig, AzimuthalNetwork
+        from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
+
+        target = ZoneInPlaneTarget.for_crystal(
+            library.crystal, spacing=config.zone_spacing, n_bins=config.n_bins
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            network = AzimuthalNetwork(
+                AzimuthalConfig(
+                    n_radial=grid.n_radial,
+                    n_azimuthal=grid.n_azimuthal,
+                    n_zones=target.n_zones,
+                    n_bins=config.n_bins,
+                    width=config.width,
+                    n_blocks=config.n_blocks,
+                )
+            )
+        return cls(network, target, OrientationTask(network, target, config))
+
+
+def _fit(
+    module: Any,
+    sources: dict[str, PatternSource],
+    checkpoint: str | os.PathLike[str] | None,
+    description: dict[str, Any],
+    show_progressbar: bool,
+) -> None:
+    """Run Lightning's loop, from the checkpoint if there is one."""
+    from pyxem_cnn._lightning import fit
+
+    path = None if checkpoint is None else Path(checkpoint).expanduser()
+    fit(module, sources, path, description, show_progressbar)
+
+
+def _finished(
+    learner: _Learner,
+    sources: dict[str, PatternSource],
+    library: ZoneAxisLibrary,
+    description: dict[str, Any],
+    name: str | None,
+) -> OrientationModel:
+    """Measure the trained network on held-out patterns and make the model."""
+    from pyxem_cnn.model import ModelDescription, OrientationModel
+
+    config, grid = learner.module.config, sources["train"].grid
+    network = learner.network.cpu().eval().requires_grad_(False)
+    large = replace(config, validation_patterns=4 * config.validation_patterns)
+    metrics = {
+        dose: asdict(summary)
+        for dose, summary in evaluate(network, learner.target, sources, large, seed=1).items()
+    }
+    batch = next(sources["train"].batches(4, seed=config.seed + 2))
+    return OrientationModel.build(
+        network,
+        ModelDescription(
+            crystal=library.crystal,
+            grid=grid,
+            target=learner.target,
+            accelerating_voltage=library.accelerating_voltage,
+            name=name,
+            licence="GPL-3.0-or-later",
+            preprocessing={"value": "sqrt of mean counts less its ring mean", "normalise": "rms"},
+            training=description,
+            metrics=metrics,
+        ),
+        (batch.counts.numpy(), batch.mask.numpy()),
+    )
+
+
+def evaluate(
+    network: torch.nn.Module,
+    target: ZoneInPlaneTarget,
+    sources: dict[str, PatternSource],
+    config: TrainingConfig,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return the `ErrorSummary` of a network for each validation source.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    target
+        Decodes its outputs.
+    sources
+        Named sources; ``train`` is left out.
+    config
+        For the number of patterns.
+    seed
+        Of the patterns.
+    """
+    from pyxem_cnn.metrics import summarize_errors
+
+    return {
+        dose: summarize_errors(np.concatenate(list(_errors(network, target, source, config, seed))))
+        for dose, source in sources.items()
+        if dose != "train"
+    }
+
+
+def _errors(
+    network: torch.nn.Module,
+    target: ZoneInPlaneTarget,
+    source: PatternSource,
+    config: TrainingConfig,
+    seed: int,
+) -> Iterator[np.ndarray]:
+    """Yield disorientations in degrees, block by block."""
+    import torch
+
+    from pyxem_cnn.rotations import disorientation_angle
+
+    symmetry = torch.as_tensor(target.symmetry, dtype=torch.float32)
+    device = next(network.parameters()).device
+    batches = source.batches(256, seed=1_000_003 + seed)
+    for _ in range(math.ceil(config.validation_patterns / 256)):
+        batch = next(batches)
+        with torch.no_grad():
+            outputs = network(batch.counts.to(device), batch.mask.to(device))
+        decoded = target.decode({key: value.cpu() for key, value in outputs.items()}, 1)
+        angle = disorientation_angle(batch.orientation, decoded.quaternions[:, 0], symmetry)
+        yield angle.rad2deg().numpy()

@@ -1,0 +1,73 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# Before anything imports matplotlib: tests open no windows.
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import numpy as np
+    import torch
+
+TEST_DATA_VARIABLE = "PYXEM_CNN_TEST_DATA"
+SEED = 20240229
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests that are marked as gpu where torch sees no CUDA device."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("torch sees no CUDA device")
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Folder with real patterns and maps, which are not part of the repository."""
+    value = os.environ.get(TEST_DATA_VARIABLE)
+    if not value:
+        pytest.skip(f"{TEST_DATA_VARIABLE} names no folder with test data")
+    folder = Path(value)
+    if not folder.is_dir():
+        # A set variable is a promise: a typing error must not look like a passed test.
+        pytest.fail(f"{TEST_DATA_VARIABLE}={value!r} is not a folder")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """NumPy random generator, with the same seed in every test."""
+    import numpy as np
+
+    return np.random.default_rng(SEED)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """Torch random generator on the CPU, with the same seed in every test."""
+    import torch
+
+    return torch.Generator().manual_seed(SEED)
+
+
+@pytest.fixture(scope="session")
+def timm() -> ModuleType:
+    """The timm package, also beside a torchvision that does not fit torch."""
+    for name in ("timm", "torchvision"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+    from tests._torchvision import import_torchvision
+
+    import_torchvision()
+    return importlib.import_module("timm")
