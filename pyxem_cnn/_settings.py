@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+
 import numpy as np
 
 from pyxem_cnn import symmetry
@@ -51,7 +52,7 @@ def choose_setting(
         crystal = build(name, lattice, group, candidates[0][1], sites, report)
         problem = f"{symbol} repeats {', '.join(report.repeated)}" if report.repeated else ""
     except ValueError as error:
-        crystal, problem = None, str(error)
+        crystal, problem = None, str(error).rstrip(".")
     if crystal is not None and not problem and not report.warnings:
         return tell(crystal, report)
     shifted = [c for choice in candidates for c in _shifted(*choice, lattice, sites)]

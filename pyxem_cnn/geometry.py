@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,7 @@ class DetectorGeometry:
     center: tuple[float, float]
     scale: tuple[float, float]
     beam_energy: float | None = None
-    mask: np.ndarray | None = None
+    mask: np.ndarray | None = field(default=None, repr=False)
     flip_x: bool = False
     flip_y: bool = False
     transpose: bool = False

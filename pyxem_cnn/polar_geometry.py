@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ class PolarGeometry:
     radial_edges: np.ndarray
     azimuthal_edges: np.ndarray
     beam_energy: float | None = None
-    mask: np.ndarray | None = None
+    mask: np.ndarray | None = field(default=None, repr=False)
     pixel_scale: float | None = None
 
     def __post_init__(self) -> None:

@@ -13,9 +13,9 @@ def import_torchvision() -> None:
     """Import torchvision; where its compiled operators cannot load, declare them without a body.
 
     A torchvision built for CUDA cannot load its operators beside a CPU build of torch, and refuses
-    to be imported. timm needs torchvision, but none of those operators (non-maximum suppression
-    and the like), so that tests of the timm networks can run all the same. Calling such an
-    operator raises NotImplementedError.
+    to be imported. timm, and torchmetrics where it finds it, import torchvision but need none of
+    those operators (non-maximum suppression and the like), so that tests can run all the same.
+    Calling such an operator raises an error.
     """
     import torch
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 from pathlib import Path
@@ -21,6 +20,14 @@ if TYPE_CHECKING:
 
 TEST_DATA_VARIABLE = "PYXEM_CNN_TEST_DATA"
 SEED = 20240229
+
+
+def pytest_configure() -> None:
+    """Make torchvision importable: torchmetrics, and so Lightning, import it where it is installed."""
+    if importlib.util.find_spec("torchvision") is not None:
+        from tests._torchvision import import_torchvision
+
+        import_torchvision()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -63,11 +70,5 @@ def generator() -> torch.Generator:
 
 @pytest.fixture(scope="session")
 def timm() -> ModuleType:
-    """The timm package, also beside a torchvision that does not fit torch."""
-    for name in ("timm", "torchvision"):
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f"{name} is not installed")
-    from tests._torchvision import import_torchvision
-
-    import_torchvision()
-    return importlib.import_module("timm")
+    """The timm package."""
+    return pytest.importorskip("timm")

@@ -17,7 +17,7 @@ ROOMS = [
     {"_checks", "_torch", "_version"},
     # the crystal, the detector, the grids and the operator, networks
     {"_cif", "_cif_block", "_cif_symmetry", "_crystal_structure", "_expansion", "_orix_symmetry"}
-    | {"_structure_checks", "phases", "rotations", "symmetry"}
+    | {"_settings", "_structure_checks", "phases", "rotations", "symmetry"}
     | {"_geometry_checks", "calibration", "direct_beam", "geometry"}
     | {"_resampling_kernels", "area_weights", "grids", "polar", "polar_geometry", "resampling"}
     | {"augmentations", "networks", "preprocessing"},

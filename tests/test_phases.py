@@ -430,7 +430,7 @@ class TestAsCrystalStructure:
         assert "origin at" in again.space_group_symbol
 
     def test_neither_full_cell_nor_asymmetric_unit_is_refused(self):
-        atoms = [Atom("Cu", [0, 0, 0]), Atom("Cu", [0.5, 0.5, 0]), Atom("Zn", [0.11, 0.22, 0.3])]
+        atoms = [Atom("Cu", [0, 0, 0]), Atom("Cu", [0.5, 0.5, 0]), Atom("Zn", [0.25, 0.25, 0.25])]
         structure = Structure(atoms, lattice=Lattice(5, 5, 5, 90, 90, 90))
         with pytest.raises(ValueError, match=r"neither fill the cell.*repeats Cu2"):
             as_crystal_structure(structure, space_group=225)

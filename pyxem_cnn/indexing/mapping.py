@@ -130,7 +130,7 @@ def _resolve_geometry(
     if geometry is None or isinstance(geometry, dict):
         options = dict(geometry or {})
         if is_polar:
-            geometry = PolarGeometry.from_signal(signal, **({"mean": True} | options))
+            geometry = _polar_geometry(signal, options)
         else:
             geometry = DetectorGeometry.from_signal(signal, **options)
     shape = signal.axes_manager.signal_shape[::-1]
@@ -143,6 +143,19 @@ def _resolve_geometry(
         return geometry
     mask = _boolean_mask("signal_mask", signal_mask, shape, "the detector, (rows, columns)")
     return replace(geometry, mask=mask if geometry.mask is None else mask | geometry.mask)
+
+
+def _polar_geometry(signal: Any, options: dict[str, Any]) -> PolarGeometry:
+    """Read the geometry of polar patterns, which do not say whether they hold means or sums."""
+    if "mean" not in options:
+        warnings.warn(
+            "The polar patterns are taken as means per pixel, as from "
+            "get_azimuthal_integral2d(..., mean=True). Pass geometry={'mean': True} to confirm, or "
+            "{'mean': False, 'pixel_scale': ...} with the detector's 1/angstrom per pixel for sums.",
+            UserWarning,
+            stacklevel=5,
+        )
+    return PolarGeometry.from_signal(signal, **({"mean": True} | options))
 
 
 def _boolean_mask(name: str, mask: Any, shape: tuple[int, ...], whose: str) -> np.ndarray:
@@ -307,9 +320,10 @@ def _as_prediction(
     predictions: da.Array, signal: Any, models: tuple[OrientationModel, ...], geometry: Any
 ) -> Any:
     """Return the lazy signal with the scan's axes and with what the numbers mean."""
-    from pyxem_cnn.signals.orientation_prediction import LazyOrientationPrediction
+    from hyperspy._signals.signal2d import LazySignal2D
 
-    prediction = LazyOrientationPrediction(predictions)
+    prediction = LazySignal2D(predictions)
+    prediction.set_signal_type("orientation_prediction")
     own = prediction.axes_manager.navigation_axes
     for axis, other in zip(own, signal.axes_manager.navigation_axes, strict=True):
         axis.name, axis.units = other.name, other.units

@@ -11,6 +11,7 @@ from hyperspy.signals import Signal2D
 from traits.api import Undefined  # type: ignore[attr-defined]
 
 from pyxem_cnn._checks import check_choice, given_expected
+from pyxem_cnn.indexing.block import COLUMNS
 
 if TYPE_CHECKING:
     from dask.array import Array
@@ -19,11 +20,8 @@ if TYPE_CHECKING:
 
     from pyxem_cnn.phases import CrystalStructure
 
-COLUMNS = ("phase_id", "score", "a", "b", "c", "d", "reliability", "phase_probability")
-"""What stands in the columns of a prediction, in order."""
-
 _NODE = "OrientationPrediction"
-# Entries of these are dictionaries, kept as JSON texts: RosettaSciIO 0.15 reads lists of lists and
+# Entries of these are dictionaries, saved as JSON texts: RosettaSciIO 0.15 reads lists of lists and
 # lists of dictionaries back in the order of their indices as text (0, 1, 10, 11, 2, ...), in .hspy
 # and .zspy alike, so that atoms, symmetry operations and phase ids would change places.
 _LISTS = ("phases", "models")
@@ -47,9 +45,8 @@ class OrientationPrediction(Signal2D):
 
     ``metadata.OrientationPrediction`` holds the ``columns``, the ``phases`` and ``models``
     that were used, the ``frame`` of the orientations ("detector" or "scan") and the symmetry
-    ``group`` ("Laue" or "point") modulo which they count. Phases and models may be given there as
-    lists of dictionaries; they are kept as JSON texts, which survive being saved unchanged, and
-    are read and replaced through the properties `phases` and `model_info`.
+    ``group`` ("Laue" or "point") modulo which they count. Read and replace phases and models
+    through the properties `phases` and `model_info`: in files they are JSON texts.
 
     Parameters
     ----------
@@ -68,10 +65,6 @@ class OrientationPrediction(Signal2D):
         super().__init__(*args, **kwargs)
         for axis, name in zip(self.axes_manager.signal_axes, ("column", "rank"), strict=True):
             axis.name = name if axis.name is Undefined else axis.name
-        for name in _LISTS:
-            given = self.metadata.get_item(f"{_NODE}.{name}")
-            if given and isinstance(given[0], dict):
-                self._set_list(name, given)
 
     def __repr__(self) -> str:
         """Return HyperSpy's description with the number of orientations and the phases."""
@@ -149,13 +142,28 @@ class OrientationPrediction(Signal2D):
 
         return prediction_to_crystal_map(self)
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the prediction, as HyperSpy saves its signals.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Passed to :meth:`hyperspy.api.signals.BaseSignal.save`.
+        """
+        for name in _LISTS:
+            if entries := self._list(name):
+                # Whoever filled the metadata directly may have left dictionaries there.
+                self._set_list(name, entries)
+        super().save(*args, **kwargs)
+
     def _list(self, name: str) -> list[dict[str, Any]]:
         """Return one of the lists in the metadata, empty if it is not there."""
         stored = self.metadata.get_item(f"{_NODE}.{name}")
-        return [] if stored is None else [json.loads(text) for text in stored]
+        stored = [] if stored is None else stored
+        return [dict(entry) if isinstance(entry, dict) else json.loads(entry) for entry in stored]
 
     def _set_list(self, name: str, entries: Iterable[dict[str, Any]]) -> None:
-        """Store one of the lists in the metadata."""
+        """Store one of the lists in the metadata, in the form in which it survives a file."""
         self.metadata.set_item(f"{_NODE}.{name}", [json.dumps(entry) for entry in entries])
 
     def _column_index(self, name: str) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pyxem_cnn.calibration import electron_wavelength
 from pyxem_cnn.rotations import conjugate, to_matrix
 
 if TYPE_CHECKING:
@@ -179,11 +180,3 @@ class KinematicSimulator:
             np.take_along_axis(error, best, axis=1),
         )
 
-
-def electron_wavelength(accelerating_voltage: float) -> float:
-    """Return the relativistic electron wavelength in angstrom for a voltage in kV."""
-    from scipy.constants import c, e, h, m_e
-
-    energy = e * accelerating_voltage * 1e3
-    momentum = np.sqrt(2 * m_e * energy * (1 + energy / (2 * m_e * c**2)))
-    return h / momentum * 1e10

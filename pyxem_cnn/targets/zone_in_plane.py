@@ -121,6 +121,9 @@ class ZoneInPlaneTarget:
         zones = zone_axis_grid(to_matrix(symmetry), spacing=max(spacing, finest))
         return cls(zones, symmetry, n_bins)
 
+    def __repr__(self) -> str:
+        return f"ZoneInPlaneTarget({self.n_zones} zone axes x {self.n_bins} in-plane bins)"
+
     @property
     def n_zones(self) -> int:
         """Number of zone axes."""

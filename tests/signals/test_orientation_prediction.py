@@ -171,11 +171,14 @@ def test_phases_and_models_of_a_bare_signal() -> None:
     assert_same_phases(bare.phases, [ARSENIDE])
 
 
-def test_lists_survive_a_change_of_signal_type(data: np.ndarray) -> None:
-    signal = hs.signals.Signal2D(data, metadata={"OrientationPrediction": NODE})
+def test_dictionaries_in_the_metadata_survive_a_file(data: np.ndarray, tmp_path: Path) -> None:
+    signal = hs.signals.Signal2D(data)
     signal.set_signal_type("orientation_prediction")
+    signal.metadata.add_dictionary({"OrientationPrediction": NODE})
     assert_same_phases(signal.phases, PHASES)
     assert_same_phases(signal.deepcopy().phases, PHASES)
+    signal.save(tmp_path / "prediction.hspy")
+    assert_same_phases(hs.load(tmp_path / "prediction.hspy").phases, PHASES)
 
 
 def test_crystal_map_is_built_elsewhere(

@@ -1,0 +1,183 @@
+"""Map patterns that were not made by this package: pyxem's simulated scans and real ones.
+
+Real patterns are not part of the repository; give their folder with --data. For example:
+
+    python benchmarks/others_patterns.py --si si.pt --bcc bcc.pt --fcc fcc.pt
+    python benchmarks/others_patterns.py --gold gold.pt --cinchonine cinchonine.pt --data DATA
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import pyxem_cnn
+from pyxem_cnn.metrics import summarize_errors
+from pyxem_cnn.rotations import disorientation_angle, multiply, zone_axis
+
+TURN_ABOUT_BEAM = np.array([0.0, 0.0, 0.0, 1.0])
+
+
+def degrees_off(truth, found, model):
+    """Return disorientations in degrees, and the same modulo a half turn about the beam."""
+    symmetry = model.target.symmetry
+    plain = disorientation_angle(truth, found, symmetry)
+    turned = disorientation_angle(multiply(truth, TURN_ABOUT_BEAM), found, symmetry)
+    return np.rad2deg(plain), np.rad2deg(np.minimum(plain, turned))
+
+
+def grain_numbers(n_grains, size, seed=2):
+    """Return pyxem's own map of grain numbers for its simulated scans."""
+    from skimage.segmentation import expand_labels
+
+    generator = np.random.default_rng(seed)
+    x, y = generator.integers(0, size, size=n_grains), generator.integers(0, size, size=n_grains)
+    seeds = np.zeros((size, size), dtype=int)
+    for i in range(n_grains):
+        seeds[x[i], y[i]] = i + 1
+    return expand_labels(seeds, distance=size) - 1
+
+
+def si_grains(model, n_scans=20):
+    """pyxem.data.si_grains: 4 grains a scan, truth known; patterns are flipped so that y is up."""
+    from pyxem.data import si_grains as make
+
+    plain, modulo = [], []
+    for seed in range(n_scans):
+        np.random.seed(seed)  # noqa: NPY002 - pyxem draws from NumPy's global generator
+        scan, truth = make(return_rotations=True)
+        # The beam is at (64, 64) before pyxem flips the rows, hence at row 63 after it.
+        xmap = scan.get_orientation_map_cnn(
+            model, geometry={"center": (64, 63)}, show_progressbar=False
+        )
+        grains = grain_numbers(4, 6)
+        found = xmap.rotations.data.reshape(6, 6, 4)
+        a, b = degrees_off(truth.data[grains], found, model)
+        plain += [a[grains == i].mean() for i in np.unique(grains)]
+        modulo += [b[grains == i].mean() for i in np.unique(grains)]
+    report(f"si_grains, {n_scans} scans, by grain", plain, modulo)
+
+
+def fe_multi_phase(models, n_scans=10):
+    """pyxem.data.fe_multi_phase_grains: bcc and fcc iron; not flipped, so y is down."""
+    from orix.quaternion import Rotation
+    from pyxem.data import fe_multi_phase_grains as make
+
+    right, plain, modulo = [], [], []
+    for seed in range(n_scans):
+        np.random.seed(seed)  # noqa: NPY002
+        truth = np.concatenate([Rotation.random(2).data, Rotation.random(2).data])
+        np.random.seed(seed)  # noqa: NPY002
+        scan = make(num_grains=2)
+        grains = grain_numbers(4, 20)
+        xmap = scan.get_orientation_map_cnn(
+            models, geometry={"center": (64, 64), "flip_y": True}, show_progressbar=False
+        )
+        phase = xmap.phase_id.reshape(grains.shape)
+        found = xmap.rotations.data.reshape(*grains.shape, 4)
+        for i in np.unique(grains):
+            here = grains == i
+            right.append(np.mean(phase[here] == i // 2))
+            a, b = degrees_off(truth[i], found[here], models[i // 2])
+            plain.append(a.mean())
+            modulo.append(b.mean())
+    print(f"fe_multi_phase_grains, {n_scans} scans: phase right in {100 * np.mean(right):.0f} %")
+    report("fe_multi_phase_grains, by grain", plain, modulo)
+
+
+def real_blo(model, data):
+    """A real ASTAR scan of an unknown phase: it opens lazily and maps."""
+    import hyperspy.api as hs
+
+    scan = hs.load(data / "spots/astar_blo_3x2/test1.blo", lazy=True)
+    xmap = scan.get_orientation_map_cnn(model, find_center=True, show_progressbar=False)
+    scores = " ".join(f"{value:.2f}" for value in xmap.prop["scores"])
+    print(f"astar .blo ({scan}): {xmap.size} points mapped, scores {scores}")
+
+
+def real_gold(model, data):
+    """Gold near [100], 20 kV, distorted."""
+    from pyxem.signals import ElectronDiffraction2D
+
+    for name in ("distorted_saed_pattern", "distorted_cbed_pattern"):
+        pattern = ElectronDiffraction2D(np.load(data / f"spots/au100_20keV_saed/{name}.npy"))
+        xmap = pattern.get_orientation_map_cnn(
+            model,
+            n_best=3,
+            geometry={"scale": 0.0084, "beam_energy": 20},
+            find_center=True,
+            show_progressbar=False,
+        )
+        zones = zone_axis(xmap.rotations.data[0])
+        angles = np.rad2deg(np.arccos(np.abs(zones).max(axis=-1)))
+        listed = ", ".join(
+            f"{angle:.1f} deg (score {score:.2f})"
+            for angle, score in zip(angles, xmap.prop["scores"][0], strict=True)
+        )
+        print(f"gold {name}: zone axis off <100> by {listed}")
+
+
+def real_cinchonine(model, data, frames=10):
+    """Continuous rotation of cinchonine; truth refined from all reflections by another program."""
+    from pyxem.signals import ElectronDiffraction2D
+
+    archive = np.load(data / "spots/cinchonine_3ded/frames_000_149.npz")
+    patterns = archive["patterns"]
+    n = len(patterns) // frames
+    summed = patterns[: n * frames].reshape(n, frames, *patterns.shape[1:]).sum(1, dtype=np.uint32)
+    middle = archive["quaternion"][frames // 2 :: frames][:n]
+    valid = archive["valid"][: n * frames].reshape(n, frames).all(1)
+    geometry = {
+        "scale": float(archive["scale_invA_per_px"]),
+        "center": tuple(archive["beam_centre_colrow"]),
+        "beam_energy": float(archive["voltage_kV"]),
+        # The gaps between the detector's tiles, and its dead border, never count anything.
+        "mask": summed.max(axis=0) == 0,
+    }
+    xmap = ElectronDiffraction2D(summed).get_orientation_map_cnn(
+        model, n_best=5, geometry=geometry, show_progressbar=False
+    )
+    found = xmap.rotations.data
+    plain, modulo = degrees_off(middle[:, None], found, model)
+    report(f"cinchonine, {frames} frames summed", plain[valid, 0], modulo[valid, 0])
+    report("cinchonine, best of 5", plain[valid].min(1), modulo[valid].min(1))
+
+
+def report(what, plain, modulo):
+    """Print two error summaries."""
+    print(f"{what}: {summarize_errors(np.asarray(plain))}")
+    print(f"{' ' * len(what)}  modulo a half turn about the beam: {summarize_errors(np.asarray(modulo))}")
+
+
+def main():
+    """Run what models were given for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("si", "bcc", "fcc", "gold", "cinchonine"):
+        parser.add_argument(f"--{name}", help=f"model file for {name}")
+    parser.add_argument("--data", type=Path, help="folder of real patterns")
+    options = parser.parse_args()
+    models = {k: pyxem_cnn.load_model(v) for k, v in vars(options).items() if v and k != "data"}
+    if "si" in models:
+        si_grains(models["si"])
+    if {"bcc", "fcc"} <= set(models):
+        fe_multi_phase([models["bcc"], models["fcc"]])
+    if options.data is None:
+        print("no --data: real patterns are left out")
+        return
+    if "si" in models:
+        real_blo(models["si"], options.data)
+    if "gold" in models:
+        real_gold(models["gold"], options.data)
+    if "cinchonine" in models:
+        real_cinchonine(models["cinchonine"], options.data)
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings():
+        # Deprecations inside hyperspy and orix, of no concern here.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", module="hyperspy|orix|diffsims|pyxem\\.")
+        main()

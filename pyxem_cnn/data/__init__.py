@@ -1,0 +1,7 @@
+"""Demo data with known truth, and the models that are shipped."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+del lazy_loader

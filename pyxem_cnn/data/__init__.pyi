@@ -1,0 +1,3 @@
+from .grains import grain_scan
+
+__all__ = ["grain_scan"]

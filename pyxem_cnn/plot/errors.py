@@ -1,0 +1,123 @@
+"""How far the orientations of a map are from the true ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pyxem_cnn._checks import check_positive, given_expected
+from pyxem_cnn.metrics import summarize_errors
+from pyxem_cnn.plot._layout import check_map, show_image, to_image
+from pyxem_cnn.plot.ipf import best_quaternions
+from pyxem_cnn.rotations import disorientation_angle
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from orix.crystal_map import CrystalMap
+
+__all__ = ["errors_in_degrees", "plot_error_map"]
+
+
+def errors_in_degrees(xmap: CrystalMap, truth: CrystalMap) -> np.ndarray:
+    """Return the disorientation of every point from the true orientation.
+
+    Orientations count modulo the proper rotations of the true phase's Laue group.
+
+    Parameters
+    ----------
+    xmap
+        The map. The best orientation of every point counts.
+    truth
+        The true orientations at the same points.
+
+    Returns
+    -------
+    degrees
+        Shape (points in the data of `xmap`,). NaN where the truth has no phase (vacuum); infinite
+        where the map has none or one of another name.
+
+    Raises
+    ------
+    ValueError
+        If the maps do not have the same points.
+    """
+    check_map("xmap", xmap)
+    check_map("truth", truth)
+    if xmap.is_in_data.shape != truth.is_in_data.shape or not np.all(
+        truth.is_in_data[xmap.is_in_data]
+    ):
+        expected = f"those of the map, {xmap.is_in_data.size}, none of them left out"
+        raise ValueError(given_expected("points of truth", truth.is_in_data.size, expected))
+    truth = truth[xmap.is_in_data[truth.is_in_data]]
+    found, true = best_quaternions(xmap), best_quaternions(truth)
+    degrees = np.full(xmap.size, np.nan)
+    for phase_id, phase in truth.phases_in_data:
+        if phase_id < 0:
+            continue
+        here = truth.phase_id == phase_id
+        same = [i for i, other in xmap.phases if i >= 0 and other.name == phase.name]
+        right = here & np.isin(xmap.phase_id, same)
+        symmetry = phase.point_group.laue.proper_subgroup.data
+        degrees[here] = np.inf
+        degrees[right] = np.rad2deg(disorientation_angle(true[right], found[right], symmetry))
+    return degrees
+
+
+def plot_error_map(
+    xmap: CrystalMap, truth: CrystalMap, *, cap: float = 5.0, title: str | None = None
+) -> Figure:
+    """Plot the disorientation from the true orientations, as a map and a histogram.
+
+    Parameters
+    ----------
+    xmap
+        The map.
+    truth
+        The true orientations at the same points, for example from
+        :func:`pyxem_cnn.data.grain_scan`.
+    cap
+        Where the colours and the histogram end, in degrees. Larger errors, and points without
+        an orientation, have a colour and a bar of their own.
+    title
+        Title of the figure.
+
+    Returns
+    -------
+    figure
+        Map and histogram. Points without a true orientation are white. It is not shown.
+
+    Raises
+    ------
+    ValueError
+        If the maps do not have the same points, or no point has a true orientation.
+    """
+    import matplotlib.pyplot as plt
+
+    check_positive("cap", cap, remedy="It is in degrees.")
+    degrees = errors_in_degrees(xmap, truth)
+    known = degrees[~np.isnan(degrees)]
+    if known.size == 0:
+        raise ValueError("truth: got no point with an orientation, expected at least one.")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
+    colours = plt.get_cmap("viridis").with_extremes(over="crimson", bad="white")
+    # Infinite values would not count as above the range.
+    image = to_image(xmap, np.where(np.isinf(degrees), 1e3 * cap, degrees))
+    drawn = show_image(left, xmap, image, cmap=colours, vmin=0, vmax=cap)
+    figure.colorbar(drawn, ax=left, extend="max", label="disorientation from the truth (degrees)")
+    left.set_title(f"red: more than {cap:g} degrees or not indexed; white: vacuum")
+
+    edges = np.linspace(0, cap, 41)
+    share = 100 / known.size
+    right.hist(known[known <= cap], edges, weights=np.full((known <= cap).sum(), share))
+    beyond = share * (known > cap).sum()
+    right.bar(1.07 * cap, beyond, width=0.06 * cap, color="crimson", label=f"beyond: {beyond:.1f} %")
+    right.set_xlabel("disorientation (degrees)")
+    right.set_ylabel("points with a true orientation (%)")
+    right.set_title(str(summarize_errors(known)), fontsize="small")
+    right.legend()
+    group = ", ".join(
+        dict.fromkeys(p.point_group.laue.name.split(":")[0] for i, p in truth.phases if i >= 0)
+    )
+    figure.suptitle(f"{title or 'Errors'}, modulo the Laue group {group}", fontsize="medium")
+    return figure
