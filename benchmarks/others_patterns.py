@@ -149,7 +149,9 @@ def real_cinchonine(model, data, frames=10):
 def report(what, plain, modulo):
     """Print two error summaries."""
     print(f"{what}: {summarize_errors(np.asarray(plain))}")
-    print(f"{' ' * len(what)}  modulo a half turn about the beam: {summarize_errors(np.asarray(modulo))}")
+    print(
+        f"{' ' * len(what)}  modulo a half turn about the beam: {summarize_errors(np.asarray(modulo))}"
+    )
 
 
 def main():

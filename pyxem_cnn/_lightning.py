@@ -127,7 +127,9 @@ class _Description(Callback):
         return self.description
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        different = [key for key in self.description if state_dict.get(key) != self.description[key]]
+        different = [
+            key for key in self.description if state_dict.get(key) != self.description[key]
+        ]
         if different:
             raise ValueError(
                 f"The checkpoint belongs to another training: it differs in {', '.join(different)}. "

@@ -34,7 +34,9 @@ def chance(n: int, probability: float, generator: torch.Generator) -> Tensor:
     return torch.rand(n, generator=generator) < probability
 
 
-def distort(k: Tensor, center: float, scale: float, ellipticity: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def distort(
+    k: Tensor, center: float, scale: float, ellipticity: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Move spots by errors of the centre, the camera length and the ellipticity.
 
     Parameters
@@ -84,9 +86,7 @@ def diffuse_background(n: int, grid: PolarGrid, generator: torch.Generator) -> T
     return (profile / profile.mean(1, keepdim=True))[..., None]
 
 
-def direct_beam_tail(
-    shift: Tensor, sigma: Tensor, strength: Tensor, grid: PolarGrid
-) -> Tensor:
+def direct_beam_tail(shift: Tensor, sigma: Tensor, strength: Tensor, grid: PolarGrid) -> Tensor:
     """Return what a Gaussian direct beam leaves inside the grid, in counts per area.
 
     Parameters
@@ -118,7 +118,9 @@ def direct_beam_tail(
     return F.pad(tail, (0, 0, 0, grid.n_radial - rings))
 
 
-def square_detector(n: int, half_width: Range, offset: float, grid: PolarGrid, generator: torch.Generator) -> Tensor:
+def square_detector(
+    n: int, half_width: Range, offset: float, grid: PolarGrid, generator: torch.Generator
+) -> Tensor:
     """Return masks of square detectors, shape (n, n_radial, n_azimuthal), 1 where measured.
 
     Parameters

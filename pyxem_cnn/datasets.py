@@ -42,7 +42,8 @@ class Conditions:
     debye_waller
         Factor B in angstrom^2.
     intensity_power
-        Exponent applied to intensities; below 1 strong spots are damped, as multiple scattering does.
+        Exponent applied to intensities; below 1, strong spots are damped, as by multiple
+        scattering.
     intensity_spread
         Largest standard deviation of the logarithm of a random factor on every spot.
     position_spread
@@ -106,7 +107,9 @@ class Conditions:
 
     def measured_at(self, electrons: float) -> Conditions:
         """Return conditions at one dose, without decoys and second grains, for validation."""
-        return replace(self, electrons=(electrons, electrons), noise_free=0.0, decoys=0.0, overlap=0.0)
+        return replace(
+            self, electrons=(electrons, electrons), noise_free=0.0, decoys=0.0, overlap=0.0
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
@@ -175,7 +178,11 @@ class PatternSource:
     def batch(self, n: int, generator: torch.Generator) -> Batch:
         """Return ``n`` patterns, drawn with ``generator``."""
         c = self.conditions
-        n_decoys = int(torch.poisson(torch.tensor(float(n * c.decoys)), generator=generator)) if c.decoys else 0
+        n_decoys = (
+            int(torch.poisson(torch.tensor(float(n * c.decoys)), generator=generator))
+            if c.decoys
+            else 0
+        )
         n_decoys = min(n_decoys, n // 2)
         k, intensity, orientation = self._spots(self.library, n - n_decoys, generator)
         if n_decoys:
@@ -183,7 +190,8 @@ class PatternSource:
             # A fifth of the decoys has no spots at all: vacuum and amorphous material.
             decoys[1][: (n_decoys + 4) // 5] = 0
             k, intensity, orientation = (
-                torch.cat(_same_length(a, b)) for a, b in zip((k, intensity, orientation), decoys, strict=True)
+                torch.cat(_same_length(a, b))
+                for a, b in zip((k, intensity, orientation), decoys, strict=True)
             )
         is_phase = (torch.arange(n) < n - n_decoys).float()
         counts, mask = self._pattern(k, intensity, generator)
@@ -208,7 +216,9 @@ class PatternSource:
             mirrored = aug.chance(n, 0.5, generator)
             k = torch.where(mirrored[:, None, None], k * k.new_tensor([1.0, -1.0]), k)
             two_fold = orientation.new_tensor([0.0, 0.0, 1.0, 0.0])
-            orientation = torch.where(mirrored[:, None], multiply(orientation, two_fold), orientation)
+            orientation = torch.where(
+                mirrored[:, None], multiply(orientation, two_fold), orientation
+            )
         turn = aug.uniform(n, (0, 2 * math.pi), generator)
         cos, sin = turn.cos(), turn.sin()
         matrix = torch.stack([cos, -sin, sin, cos], dim=-1).view(n, 2, 2)
@@ -223,7 +233,9 @@ class PatternSource:
         """Return intensities with thermal damping, compression and random factors."""
         c, n = self.conditions, len(k)
         square = k.square().sum(-1)
-        intensity = intensity * torch.exp(-aug.uniform(n, c.debye_waller, generator)[:, None] * square / 2)
+        intensity = intensity * torch.exp(
+            -aug.uniform(n, c.debye_waller, generator)[:, None] * square / 2
+        )
         power = aug.uniform(n, c.intensity_power, generator)
         # Half of the patterns keep their kinematic intensities.
         power = torch.where(aug.chance(n, 0.5, generator), power, 1.0)[:, None]
@@ -278,7 +290,9 @@ class PatternSource:
         total = content.sum(dim=(1, 2), keepdim=True)
         # Patterns without spots consist of background alone.
         total = torch.where(total > 0, total, 1.0)
-        return content + total * share / (1 - share) * diffuse / diffuse.sum(dim=(1, 2), keepdim=True)
+        return content + total * share / (1 - share) * diffuse / diffuse.sum(
+            dim=(1, 2), keepdim=True
+        )
 
 
 def _relrod(error: Tensor, conditions: Conditions, generator: torch.Generator) -> Tensor:

@@ -30,6 +30,7 @@ class ErrorSummary:
     n: int
 
     def __str__(self) -> str:
+        """Return the figures in one line."""
         return (
             f"median {self.median:.2f} deg, {self.within_2:.0f} % within 2 deg, "
             f"{self.within_5:.0f} % within 5 deg (n = {self.n})"

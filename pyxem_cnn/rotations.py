@@ -2,8 +2,8 @@
 
 Frames and signs, in one place:
 
-- A quaternion is ``(..., 4)``, scalar first ``(a, b, c, d)``, as in orix. Where orix writes ``p * q``,
-  this module writes ``multiply(p, q)``.
+- A quaternion is ``(..., 4)``, scalar first ``(a, b, c, d)``, as in orix. Where orix writes
+  ``p * q``, this module writes ``multiply(p, q)``.
 - An orientation ``O`` is passive, lab to crystal: ``v_crystal = rotate(O, v_lab)``. A reciprocal
   vector of the crystal therefore lies at ``g_lab = rotate(conjugate(O), g_crystal)``.
 - Lab frame: x along increasing detector columns, y up (row decreases), z against the beam, towards
@@ -159,7 +159,7 @@ def to_rotation_vector(q: Array) -> Array:
 
 def angle_between(p: Array, q: Array) -> Array:
     """Return the rotation angle (...) in radians from ``p`` to ``q``, both (..., 4), no symmetry."""
-    # arctan2 of the relative quaternion: exact for small angles, where arccos loses half the digits.
+    # arctan2 is exact for small angles, where arccos loses half the digits.
     relative = multiply(conjugate(p), q)
     vector = (relative[..., 1:] ** 2).sum(-1) ** 0.5
     return 2 * _namespace(p).arctan2(vector, abs(relative[..., 0]))

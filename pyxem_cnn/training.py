@@ -79,6 +79,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        """Check the numbers."""
         for name in ("n_patterns", "batch_size", "epoch_patterns", "validation_patterns"):
             check_positive(name, getattr(self, name), integer=True)
         check_positive("seed", self.seed, integer=True, allow_zero=True)

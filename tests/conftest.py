@@ -23,7 +23,7 @@ SEED = 20240229
 
 
 def pytest_configure() -> None:
-    """Make torchvision importable: torchmetrics, and so Lightning, import it where it is installed."""
+    """Make torchvision importable where it is installed: Lightning imports it then."""
     if importlib.util.find_spec("torchvision") is not None:
         from tests._torchvision import import_torchvision
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -150,8 +151,8 @@ def _polar_geometry(signal: Any, options: dict[str, Any]) -> PolarGeometry:
     if "mean" not in options:
         warnings.warn(
             "The polar patterns are taken as means per pixel, as from "
-            "get_azimuthal_integral2d(..., mean=True). Pass geometry={'mean': True} to confirm, or "
-            "{'mean': False, 'pixel_scale': ...} with the detector's 1/angstrom per pixel for sums.",
+            "get_azimuthal_integral2d(..., mean=True). Pass geometry={'mean': True} to confirm, "
+            "or {'mean': False, 'pixel_scale': ...}, 1/angstrom per pixel, for sums.",
             UserWarning,
             stacklevel=5,
         )
@@ -265,8 +266,7 @@ def _lazy_predictions(
         concatenate=True,
         dtype=np.float32,
         meta=np.empty((0,) * (n + 2), dtype=np.float32),
-        name=None,
-        token="predict",
+        name=f"orientations-{uuid.uuid4().hex}",
     )
 
 
@@ -277,7 +277,7 @@ def _chunked_like(values: Any, chunks: tuple[tuple[int, ...], ...]) -> da.Array:
     whole = tuple(values.shape[len(chunks) :])
     if isinstance(values, da.Array):
         return values.rechunk((*chunks, *whole))
-    return da.from_array(np.ascontiguousarray(values), chunks=(*chunks, *whole))
+    return da.from_array(np.ascontiguousarray(values), chunks=(*chunks, *whole), name=False)
 
 
 def _in_blocks(data: Any) -> da.Array:
@@ -291,9 +291,9 @@ def _in_blocks(data: Any) -> da.Array:
     patterns_at_once = max(1, _BLOCK_BYTES // pattern_bytes)
     whole = {data.ndim - 2: -1, data.ndim - 1: -1}
     if not isinstance(data, da.Array):
-        return da.from_array(
-            data, chunks=(*_blocks_of(data.shape[:-2], patterns_at_once), -1, -1), asarray=False
-        )
+        # A random name: hashing the data would take as long as mapping it.
+        chunks = (*_blocks_of(data.shape[:-2], patterns_at_once), -1, -1)
+        return da.from_array(data, chunks=chunks, asarray=False, name=False)
     if any(len(chunks) > 1 for chunks in data.chunks[-2:]):
         _logger.warning(
             "the scan's chunks %s cut the detector: every pattern is put together from several "

@@ -14,7 +14,7 @@ from pyxem_cnn.rotations import disorientation_angle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from orix.crystal_map import CrystalMap
+    from orix.crystal_map import CrystalMap, Phase
 
 __all__ = ["errors_in_degrees", "plot_error_map"]
 
@@ -35,7 +35,8 @@ def errors_in_degrees(xmap: CrystalMap, truth: CrystalMap) -> np.ndarray:
     -------
     degrees
         Shape (points in the data of `xmap`,). NaN where the truth has no phase (vacuum); infinite
-        where the map has none or one of another name.
+        where the map has none or another one: of another point group, or another cell by more
+        than 2 percent. Names do not count.
 
     Raises
     ------
@@ -56,12 +57,18 @@ def errors_in_degrees(xmap: CrystalMap, truth: CrystalMap) -> np.ndarray:
         if phase_id < 0:
             continue
         here = truth.phase_id == phase_id
-        same = [i for i, other in xmap.phases if i >= 0 and other.name == phase.name]
+        same = [i for i, other in xmap.phases if i >= 0 and _is_same_crystal(phase, other)]
         right = here & np.isin(xmap.phase_id, same)
         symmetry = phase.point_group.laue.proper_subgroup.data
         degrees[here] = np.inf
         degrees[right] = np.rad2deg(disorientation_angle(true[right], found[right], symmetry))
     return degrees
+
+
+def _is_same_crystal(phase: Phase, other: Phase) -> bool:
+    """Return whether two phases have the same point group and about the same cell."""
+    cells = [p.structure.lattice.abcABG() for p in (phase, other)]
+    return phase.point_group.name == other.point_group.name and np.allclose(*cells, rtol=0.02)
 
 
 def plot_error_map(

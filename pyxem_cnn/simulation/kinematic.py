@@ -34,6 +34,7 @@ class SpotList:
     excitation_error: np.ndarray
 
     def __len__(self) -> int:
+        """Return the number of lists."""
         return len(self.k)
 
 
@@ -101,8 +102,8 @@ class KinematicSimulator:
 
     Notes
     -----
-    The crystal's reciprocal vectors lie at g_lab = M^T g; the sphere has its centre at +z/lambda, as
-    in diffsims.
+    The crystal's reciprocal vectors lie at g_lab = M^T g; the sphere has its centre at +z/lambda,
+    as in diffsims.
     """
 
     def __init__(
@@ -179,4 +180,3 @@ class KinematicSimulator:
             np.where(kept, self.intensity[best], 0),
             np.take_along_axis(error, best, axis=1),
         )
-

@@ -48,6 +48,7 @@ class ZoneAxisLibrary:
     mirror: bool = True
 
     def __len__(self) -> int:
+        """Return the number of entries."""
         return len(self.orientation)
 
 
@@ -143,7 +144,8 @@ def library_from_simulation(
 
     rotations = simulation.rotations
     if simulation.has_multiple_phases or rotations.size < 100:
-        given = "several phases" if simulation.has_multiple_phases else f"{rotations.size} rotations"
+        several = simulation.has_multiple_phases
+        given = "several phases" if several else f"{rotations.size} rotations"
         raise ValueError(
             f"Given: a Simulation2D with {given}. Expected: one phase and at least 100 rotations "
             "that cover the fundamental sector. Use simulation.iphase[...] or a finer sampling, "

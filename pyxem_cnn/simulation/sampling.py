@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# A direction without symmetry: no operation of any crystallographic point group maps it near itself.
+# A direction without symmetry: no operation of any point group maps it near itself.
 _GENERIC_DIRECTION = np.array([0.36, 0.23, 0.90])
 
 
@@ -56,7 +56,11 @@ def in_fundamental_sector(directions: np.ndarray, operations: np.ndarray) -> np.
 
 
 def zone_axis_grid(
-    operations: np.ndarray, *, spacing: float | None = None, n: int | None = None, offset: float = 0.0
+    operations: np.ndarray,
+    *,
+    spacing: float | None = None,
+    n: int | None = None,
+    offset: float = 0.0,
 ) -> np.ndarray:
     """Return an even grid of zone axes in the fundamental sector of a point group.
 

@@ -3,7 +3,7 @@
 A cell (j, b) stands for the orientation ``O_j * Rz(-w_b)``: zone axis j of an even grid in the
 fundamental sector of the rotation group, turned in the plane by the angle of bin b. What is left
 between cell and orientation is three degrees: two tilts t in the frame of the zone (they do not
-change when the pattern turns) and an in-plane offset d, so that ``O = O_j * T(t) * Rz(-(w_b + d))``.
+change when the pattern turns) and an in-plane offset d: ``O = O_j * T(t) * Rz(-(w_b + d))``.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ class ZoneInPlaneTarget:
         return cls(zones, symmetry, n_bins)
 
     def __repr__(self) -> str:
+        """Return the sizes in one line."""
         return f"ZoneInPlaneTarget({self.n_zones} zone axes x {self.n_bins} in-plane bins)"
 
     @property
@@ -231,7 +232,7 @@ class ZoneInPlaneTarget:
     def _cluster(
         self, candidates: Tensor, probability: Tensor, n_clusters: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return means (batch, n, 4), summed scores (batch, n), and the best distant rival (batch,)."""
+        """Return means (batch, n, 4), summed scores (batch, n) and the best distant rival."""
         symmetry = self._symmetry.to(candidates)
         left = probability.nan_to_num(nan=0.0)
         means, scores, distances = [], [], []
@@ -244,7 +245,11 @@ class ZoneInPlaneTarget:
             first = means[0][:, None]
             distances.append(_nearest_equivalent(first, means[-1][:, None], symmetry)[1][:, 0])
             left = left - weight
-        score, mean, distance = torch.stack(scores, 1), torch.stack(means, 1), torch.stack(distances, 1)
+        score, mean, distance = (
+            torch.stack(scores, 1),
+            torch.stack(means, 1),
+            torch.stack(distances, 1),
+        )
         order = score.argsort(dim=1, descending=True, stable=True)
         far = distance > math.radians(MINIMUM_ANGLE)
         rival = score.where(far, 0).amax(dim=1)
@@ -281,7 +286,9 @@ def _nearest_equivalent(
         radians.
     """
     # The overlap |<r, S o>| is the cosine of half the angle: one product finds the nearest S.
-    turned = multiply(symmetry[:, None] * symmetry.new_tensor([1.0, -1.0, -1.0, -1.0]), reference[:, None])
+    turned = multiply(
+        symmetry[:, None] * symmetry.new_tensor([1.0, -1.0, -1.0, -1.0]), reference[:, None]
+    )
     overlap = orientation @ turned.squeeze(2).transpose(1, 2)  # (batch, n, n_operations)
     operation = overlap.abs().argmax(dim=-1)
     nearest = multiply(symmetry[operation], orientation)
