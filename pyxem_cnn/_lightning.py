@@ -96,14 +96,11 @@ class _Epochs(IterableDataset):
     def __init__(self, source: PatternSource, config: TrainingConfig) -> None:
         self.source, self.config, self.epoch = source, config, 0
 
-    def __len__(self) -> int:
-        return self.config.steps_per_epoch
-
     def __iter__(self) -> Iterator[Batch]:
         batches = self.source.batches(
             self.config.batch_size, seed=1000 * self.config.seed + self.epoch
         )
-        for _ in range(len(self)):
+        for _ in range(self.config.steps_per_epoch):
             yield next(batches)
 
 
@@ -240,6 +237,7 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", "The '.*dataloader' does not have many workers")
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             warnings.filterwarnings("ignore", "GPU available but not used")
+            warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*is deprecated")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

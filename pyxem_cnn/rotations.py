@@ -197,7 +197,7 @@ def swing_twist(q: Array) -> tuple[Array, Array]:
     -------
     swing, twist
         ``swing`` (..., 4) has no z component, ``twist`` (...) is an angle in radians in
-        (-pi, pi], and ``q = multiply(swing, about_z(twist))`` up to sign.
+        [-pi, pi), and ``q = multiply(swing, about_z(twist))`` up to sign.
     """
     twist = 2 * _namespace(q).arctan2(q[..., 3], q[..., 0])
     pi = np.pi

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import torch
 
     from pyxem_cnn.datasets import Conditions, PatternSource
+    from pyxem_cnn.metrics import ErrorSummary
     from pyxem_cnn.model import OrientationModel
     from pyxem_cnn.phases import CrystalStructure
+    from pyxem_cnn.simulation.kinematic import KinematicSimulator
     from pyxem_cnn.simulation.library import ZoneAxisLibrary
     from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
 
@@ -301,14 +303,13 @@ def _finished(
 ) -> OrientationModel:
     """Measure the trained network on held-out patterns and make the model."""
     from pyxem_cnn.model import ModelDescription, OrientationModel
+    from pyxem_cnn.simulation.kinematic import KinematicSimulator
 
     config, grid = learner.module.config, sources["train"].grid
     network = learner.network.cpu().eval().requires_grad_(False)
     large = replace(config, validation_patterns=4 * config.validation_patterns)
-    metrics = {
-        dose: asdict(summary)
-        for dose, summary in evaluate(network, learner.target, sources, large, seed=1).items()
-    }
+    simulator = KinematicSimulator(library.crystal, library.accelerating_voltage, grid.k_max)
+    metrics = evaluate(network, learner.target, sources, large, seed=1, simulator=simulator)
     batch = next(sources["train"].batches(4, seed=config.seed + 2))
     return OrientationModel.build(
         network,
@@ -321,7 +322,7 @@ def _finished(
             licence="GPL-3.0-or-later",
             preprocessing={"value": "sqrt of mean counts less its ring mean", "normalise": "rms"},
             training=description,
-            metrics=metrics,
+            metrics={dose: asdict(summary) for dose, summary in metrics.items()},
         ),
         (batch.counts.numpy(), batch.mask.numpy()),
     )
@@ -333,8 +334,9 @@ def evaluate(
     sources: dict[str, PatternSource],
     config: TrainingConfig,
     seed: int = 0,
-) -> dict[str, Any]:
-    """Return the `ErrorSummary` of a network for each validation source.
+    simulator: KinematicSimulator | None = None,
+) -> dict[str, ErrorSummary]:
+    """Return the errors of a network for each validation source.
 
     Parameters
     ----------
@@ -348,24 +350,32 @@ def evaluate(
         For the number of patterns.
     seed
         Of the patterns.
+    simulator
+        Of the phase; if given, errors are also counted modulo pseudo-symmetric twins.
     """
-    from pyxem_cnn.metrics import summarize_errors
+    from pyxem_cnn.metrics import modulo_twins, summarize_errors
 
-    return {
-        dose: summarize_errors(np.concatenate(list(_errors(network, target, source, config, seed))))
-        for dose, source in sources.items()
-        if dose != "train"
-    }
+    summaries = {}
+    for dose, source in sources.items():
+        if dose == "train":
+            continue
+        blocks = list(_predictions(network, target, source, config, seed))
+        degrees, truth, found = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        twins = None
+        if simulator is not None:
+            twins = modulo_twins(degrees, simulator, truth, found, source.grid)
+        summaries[dose] = summarize_errors(degrees, twins)
+    return summaries
 
 
-def _errors(
+def _predictions(
     network: torch.nn.Module,
     target: ZoneInPlaneTarget,
     source: PatternSource,
     config: TrainingConfig,
     seed: int,
-) -> Iterator[np.ndarray]:
-    """Yield disorientations in degrees, block by block."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield disorientations in degrees (n,), truth (n, 4) and predictions (n, 4)."""
     import torch
 
     from pyxem_cnn.rotations import disorientation_angle
@@ -378,5 +388,6 @@ def _errors(
         with torch.no_grad():
             outputs = network(batch.counts.to(device), batch.mask.to(device))
         decoded = target.decode({key: value.cpu() for key, value in outputs.items()}, 1)
-        angle = disorientation_angle(batch.orientation, decoded.quaternions[:, 0], symmetry)
-        yield angle.rad2deg().numpy()
+        found = decoded.quaternions[:, 0]
+        angle = disorientation_angle(batch.orientation, found, symmetry)
+        yield angle.rad2deg().numpy(), batch.orientation.numpy(), found.numpy()

@@ -42,7 +42,7 @@ rows["decoys,\n10,000 electrons"] = (decoys, conditions.measured_at(1e4))
 n_columns = 6
 edges = (np.arange(grid.n_azimuthal + 1) - 0.5) * grid.azimuthal_step
 figure, axes = plt.subplots(
-    len(rows), n_columns, figsize=(9, 8.2), subplot_kw={"projection": "polar"}
+    len(rows), n_columns, figsize=(9, 7.4), subplot_kw={"projection": "polar"}
 )
 figure.subplots_adjust(left=0.11, right=0.99, bottom=0.01, top=0.95, wspace=0.05, hspace=0.05)
 for line, (title, (spots, varied)) in zip(axes, rows.items(), strict=True):

@@ -112,7 +112,8 @@ def plot_error_map(
     image = to_image(xmap, np.where(np.isinf(degrees), 1e3 * cap, degrees))
     drawn = show_image(left, xmap, image, cmap=colours, vmin=0, vmax=cap)
     figure.colorbar(drawn, ax=left, extend="max", label="disorientation from the truth (degrees)")
-    left.set_title(f"red: more than {cap:g} degrees or not indexed; white: vacuum")
+    said = f"red: above {cap:g} degrees or not indexed; white: no truth (vacuum) or left out"
+    left.set_title(said, fontsize="small")
 
     edges = np.linspace(0, cap, 41)
     share = 100 / known.size

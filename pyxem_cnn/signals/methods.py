@@ -60,9 +60,9 @@ def get_orientation_map_cnn(
         Whether to find the direct beam in the patterns, instead of taking the origin of the
         signal axes for its position.
     beam_shift
-        Position of the direct beam relative to its position in `geometry`, at every scan
-        position, as (x, y) in detector pixels: an array of shape (ny, nx, 2), or a signal from
-        pyxem's ``get_direct_beam_position``.
+        What pyxem's ``get_direct_beam_position`` returns, or an array of shape (ny, nx, 2) of the
+        same meaning: the shift (x, y) in detector pixels that brings the direct beam of each
+        pattern to half the detector's shape.
     device
         "auto" (a CUDA device if there is one), "cpu", "cuda", "cuda:1", ...
     batch_size
@@ -87,7 +87,7 @@ def get_orientation_map_cnn(
         If an argument is of the wrong type.
     ValueError
         If a mask or `beam_shift` does not fit the signal, if the signal's axes are in no unit of
-        the diffraction pattern, or if the beam energy differs from the model's or is unknown.
+        the diffraction pattern, or if the beam energy differs from the model's by more than 2 %.
 
     See Also
     --------

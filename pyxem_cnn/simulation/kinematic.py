@@ -71,12 +71,19 @@ def structure_factors_squared(crystal: CrystalStructure, hkl: np.ndarray) -> np.
     intensity
         |F|^2 in angstrom^2, shape (n,).
     """
+    from diffpy.structure import Atom, Lattice, Structure
     from diffsims.utils.sim_utils import get_kinematical_intensities
 
     g = np.linalg.norm(hkl @ crystal.reciprocal_basis.T, axis=1)
     # In blocks: diffsims makes arrays of (reflections, atoms, 5).
     rows = max(1, 2_000_000 // len(crystal.elements))
-    structure = crystal.to_diffpy()
+    # diffsims takes back what orix does to the atoms of a lattice that it turns. Nothing was done to
+    # ours: give them in diffpy's own orientation of the cell, where there is nothing to take back.
+    sites = zip(crystal.elements, crystal.positions, crystal.occupancies, strict=True)
+    structure = Structure(
+        [Atom(element, xyz=xyz, occupancy=occupancy) for element, xyz, occupancy in sites],
+        lattice=Lattice(*crystal.lattice),
+    )
     parts = [
         get_kinematical_intensities(structure, hkl[i : i + rows], g[i : i + rows])
         for i in range(0, len(hkl), rows)
@@ -149,7 +156,7 @@ class KinematicSimulator:
         return g_lab, sphere - g_lab[..., 2]
 
     def spots(self, orientation: np.ndarray, n_spots: int = 128) -> SpotList:
-        """Return the spots near the Ewald sphere, the most important ones first.
+        """Return the most important spots near the Ewald sphere, in no order.
 
         Parameters
         ----------
@@ -178,5 +185,5 @@ class KinematicSimulator:
         return (
             np.take_along_axis(g_lab[..., :2], best[..., None], axis=1),
             np.where(kept, self.intensity[best], 0),
-            np.take_along_axis(error, best, axis=1),
+            np.where(kept, np.take_along_axis(error, best, axis=1), 0),
         )

@@ -85,7 +85,7 @@ def zone_axis_grid(
     ValueError
         Unless exactly one of ``spacing`` and ``n`` is given and positive.
     """
-    if (spacing is None) == (n is None) or not (spacing or n) > 0:
+    if (spacing is None) == (n is None) or not (n if spacing is None else spacing) > 0:
         raise ValueError(
             f"Given: spacing={spacing}, n={n}. Expected: exactly one of them, positive. "
             "Pass either the spacing in degrees or the number of zone axes."

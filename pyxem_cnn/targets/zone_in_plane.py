@@ -141,13 +141,14 @@ class ZoneInPlaneTarget:
             How many pairs (symmetry operation, zone) are looked at.
         """
         n_neighbours = min(n_neighbours, self.n_zones * len(self.symmetry))
-        equivalent = multiply(self._symmetry, orientation[:, None])  # (batch, n_operations, 4)
-        closeness = zone_axis(equivalent) @ self._zones.T  # (batch, n_operations, n_zones)
+        symmetry, zones = self._symmetry.to(orientation), self._zones.to(orientation)
+        equivalent = multiply(symmetry, orientation[:, None])  # (batch, n_operations, 4)
+        closeness = zone_axis(equivalent) @ zones.T  # (batch, n_operations, n_zones)
         best = closeness.flatten(1).topk(n_neighbours, dim=1).indices
         zone = best % self.n_zones
         operation = torch.div(best, self.n_zones, rounding_mode="floor")
         chosen = equivalent.gather(1, operation[..., None].expand(-1, -1, 4))
-        centre = self._orientations[zone]
+        centre = self._orientations.to(orientation)[zone]
         relative = multiply(centre * centre.new_tensor([1.0, -1.0, -1.0, -1.0]), chosen)
         swing, twist = swing_twist(relative)
         tilt = to_rotation_vector(swing)[..., :2].rad2deg()  # (batch, n_neighbours, 2)

@@ -15,7 +15,7 @@ from pyxem_cnn.simulation.kinematic import (
     reflections_within,
     structure_factors_squared,
 )
-from tests._crystals import crystal, diffsims_phase
+from tests._crystals import atoms_by_hand, crystal, diffsims_phase, reciprocal_basis_by_hand
 
 NAMES = ("cubic", "hexagonal", "trigonal", "monoclinic", "gaas")
 K_MAX, SLAB, WIDTH = 1.3, 0.06, 0.02
@@ -35,21 +35,24 @@ def compared(request):
     simulation = generator.calculate_diffraction2d(
         diffsims_phase(request.param),
         Rotation(quaternions),
-        reciprocal_radius=K_MAX,
+        # diffsims 0.7 misses reflections near its radius in oblique cells: it stops at
+        # h = radius / |a*|, where h = radius |a| is right. So it gets a larger one.
+        reciprocal_radius=1.3 * K_MAX,
         with_direct_beam=False,
         max_excitation_error=SLAB,
         shape_factor_width=WIDTH,
     )
     simulator = KinematicSimulator(crystal(request.param), 200, K_MAX, SLAB, 1e-9)
-    return simulator, quaternions, simulation.coordinates
+    vectors = [v[np.linalg.norm(v.data, axis=1) <= K_MAX] for v in simulation.coordinates]
+    return simulator, quaternions, vectors
 
 
 def inside_sphere(simulator, spots, error, n):
-    """Return which of our spots diffsims looks at: |g| up to its radius."""
+    """Return which of our spots have |g| up to K_MAX; the detector is wider than that."""
     radius = 1 / get_electron_wavelength(200)
     k2 = (spots.k[n] ** 2).sum(-1)
     z = radius - np.sqrt(radius**2 - k2) - error
-    return (spots.intensity[n] > 0) & (k2 + z**2 <= K_MAX**2 * (1 - 1e-9))
+    return (spots.intensity[n] > 0) & (k2 + z**2 <= K_MAX**2)
 
 
 def test_same_spots_at_the_same_places(compared):
@@ -119,6 +122,14 @@ def test_wavelength():
     assert electron_wavelength(80) == pytest.approx(get_electron_wavelength(80), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_crystal_frame(name):
+    """Columns a*, b*, c* in the frame of orix and diffsims: x along a, z along c*."""
+    expected = reciprocal_basis_by_hand(name)
+    np.testing.assert_allclose(crystal(name).reciprocal_basis, expected, atol=1e-12)
+    np.testing.assert_allclose(diffsims_phase(name).structure.lattice.recbase, expected, atol=1e-6)
+
+
 class TestReflections:
     @pytest.mark.parametrize("name", NAMES)
     def test_against_a_large_box(self, name):
@@ -180,30 +191,40 @@ class TestStructureFactors:
                 difference = intensity[tuple(index)] - intensity[tuple(other)]
                 assert abs(difference) < 1e-6 * largest
 
-    def test_against_the_sum_over_atoms(self):
-        """|F|^2 of NaCl-like phases: sum of Lobato factors with the phases written out."""
-        from diffsims.utils.atomic_scattering_params import ATOMIC_SCATTERING_PARAMS_LOBATO
+    @pytest.mark.parametrize("name", NAMES)
+    def test_against_the_sum_over_atoms(self, name):
+        """Lobato's factors and the phases of all atoms, cell and atoms written out by hand."""
+        from diffsims.utils.sim_utils import get_scattering_params_dict
 
-        def factor(element, g):
-            table = ATOMIC_SCATTERING_PARAMS_LOBATO[element]
-            return sum(
-                a * (2 + b * g**2) / (1 + b * g**2) ** 2 for a, b in zip(table[0], table[1])
+        table = get_scattering_params_dict("lobato")
+        hkl = np.array([(1, 0, 1), (0, 1, 1), (1, 0, -1), (0, 0, 6), (2, 2, 0), (1, 1, 3), (3, 1, -1)])
+        g2 = ((hkl @ reciprocal_basis_by_hand(name).T) ** 2).sum(1)
+        amplitude = np.zeros(len(hkl), dtype=complex)
+        for element, xyz in atoms_by_hand(name):
+            factor = sum(a * (2 + b * g2) / (1 + b * g2) ** 2 for a, b in table[element])
+            amplitude += factor * np.exp(-2j * np.pi * hkl @ xyz)
+        found = structure_factors_squared(crystal(name), hkl)
+        np.testing.assert_allclose(found, np.abs(amplitude) ** 2, rtol=1e-6, atol=1e-6)
+
+    def test_occupancies(self):
+        from pyxem_cnn.phases import CrystalStructure
+
+        lattice = (4.0, 4.0, 4.0, 90, 90, 90)
+        half, full = (
+            CrystalStructure.from_asymmetric_unit(
+                lattice, 221, ["Cu"], [[0, 0, 0]], occupancies=o, name="Cu"
             )
-
-        hkl = np.array([(1, 1, 1), (2, 0, 0), (2, 2, 0), (3, 1, 1)])
-        g = np.linalg.norm(hkl, axis=1) / 5.653
-        phase_shift = np.exp(-2j * np.pi * hkl.sum(1) / 4)
-        expected = np.abs(4 * (factor("Ga", g) + factor("As", g) * phase_shift)) ** 2
-        try:
-            found = structure_factors_squared(crystal("gaas"), hkl)
-        except KeyError:
-            raise
-        np.testing.assert_allclose(found / found[0], expected / expected[0], rtol=1e-6)
+            for o in (0.5, 1.0)
+        )
+        hkl = np.array([(1, 0, 0), (2, 1, 0)])
+        np.testing.assert_allclose(
+            structure_factors_squared(half, hkl), structure_factors_squared(full, hkl) / 4
+        )
 
 
 class TestSpots:
     def test_padding(self, rng):
-        simulator = KinematicSimulator(crystal("cubic"), 200, 1.0, 0.01)
+        simulator = KinematicSimulator(crystal("cubic"), 200, 1.0, 0.05)
         spots = simulator.spots(random_quaternions(4, rng), 128)
         assert spots.k.shape == (4, 128, 2)
         assert len(spots) == 4
@@ -211,7 +232,7 @@ class TestSpots:
         assert empty.any(axis=1).all()
         assert (~empty).any(axis=1).all()
         # What is padded says nothing about the slab.
-        assert np.abs(spots.excitation_error).max() <= 0.01
+        assert np.abs(spots.excitation_error).max() <= 0.05
 
     def test_more_spots_than_reflections(self, rng):
         simulator = KinematicSimulator(crystal("cubic"), 200, 0.5, 0.1)

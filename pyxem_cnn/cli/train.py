@@ -1,0 +1,78 @@
+"""`pyxem-cnn train`: from a .cif file to a model file."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from pyxem_cnn.cli._console import Debug, Overwrite, console, messages, refuse_existing
+from pyxem_cnn.cli.info import metrics_table
+
+__all__ = ["train"]
+
+
+def train(
+    cif: Annotated[Path, typer.Option(help="The .cif file of the phase.")],
+    voltage: Annotated[float, typer.Option(help="Accelerating voltage in kV.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Model file; by default PHASE_VOLTAGEkV.pt."),
+    ] = None,
+    patterns: Annotated[
+        int | None, typer.Option(min=1, help="Patterns to train on; more take longer.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Keep the state of training here, and go on from it if it exists."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights and patterns.")] = 0,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model; by default that of its file.")
+    ] = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model that reads orientations of one phase from its .cif file."""
+    with messages(debug, logging.WARNING):
+        path = output or Path(f"{cif.stem}_{voltage:g}kV.pt")
+        _check_writable(path, overwrite)
+        if checkpoint is not None:
+            _check_folder(checkpoint)
+
+        from pyxem_cnn import training
+        from pyxem_cnn.phases import read_cif
+
+        crystal = read_cif(cif)
+        console.print(Text.assemble(("Read ", "bold"), crystal.summary()))
+        options = {} if patterns is None else {"n_patterns": patterns}
+        model = training.train(
+            crystal,
+            accelerating_voltage=voltage,
+            config=training.TrainingConfig(seed=seed, **options),
+            name=name or path.stem,
+            checkpoint=checkpoint,
+        )
+        model.save(path, overwrite=overwrite)
+        console.print(metrics_table(model.metadata["metrics"]))
+        console.print(Text(f"Model: {path.absolute()}\nsha256 {model.sha256}"), soft_wrap=True)
+
+
+def _check_writable(path: Path, overwrite: bool) -> None:
+    """Raise now rather than after hours of training."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, expected the name of a model file.")
+    refuse_existing([path], overwrite)
+    _check_folder(path)
+
+
+def _check_folder(path: Path) -> None:
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder} for {path.name}. Make it first.")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"The folder {folder} cannot be written into: {path.name}.")
