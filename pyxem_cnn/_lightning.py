@@ -50,6 +50,7 @@ class OrientationTask(pl.LightningModule):
         super().__init__()
         self.network, self.target, self.config = network, target, config
         self.sources: dict[str, PatternSource] = {}
+        self.description: dict[str, Any] = {}
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         """Return the loss of a batch."""
@@ -72,6 +73,18 @@ class OrientationTask(pl.LightningModule):
         for dose, summary in summaries.items():
             self.log(f"{dose}: median", summary.median, batch_size=1)
             self.log(f"{dose}: within 5", summary.within_5, batch_size=1)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of another training, before its weights are looked at."""
+        saved = checkpoint["callbacks"].get(_Description.__qualname__, {})
+        different = [
+            key for key, value in self.description.items() if saved.get(key, value) != value
+        ]
+        if different:
+            raise ValueError(
+                f"The checkpoint belongs to another training: it differs in {', '.join(different)}. "
+                "Pass the same arguments as then, or another checkpoint file."
+            )
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return AdamW and its schedule."""
@@ -96,11 +109,15 @@ class _Epochs(IterableDataset):
     def __init__(self, source: PatternSource, config: TrainingConfig) -> None:
         self.source, self.config, self.epoch = source, config, 0
 
+    def __len__(self) -> int:
+        # Data of unknown length would be fetched ahead: before a resumed training knows its epoch.
+        return self.config.steps_per_epoch
+
     def __iter__(self) -> Iterator[Batch]:
         batches = self.source.batches(
             self.config.batch_size, seed=1000 * self.config.seed + self.epoch
         )
-        for _ in range(self.config.steps_per_epoch):
+        for _ in range(len(self)):
             yield next(batches)
 
 
@@ -115,23 +132,13 @@ class _EpochSeed(Callback):
 
 
 class _Description(Callback):
-    """Keep in the checkpoint what was trained, and refuse one of something else."""
+    """Keep in the checkpoint what was trained."""
 
     def __init__(self, description: dict[str, Any]) -> None:
         self.description = description
 
     def state_dict(self) -> dict[str, Any]:
         return self.description
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        different = [
-            key for key in self.description if state_dict.get(key) != self.description[key]
-        ]
-        if different:
-            raise ValueError(
-                f"The checkpoint belongs to another training: it differs in {', '.join(different)}. "
-                "Pass the same arguments as then, or another checkpoint file."
-            )
 
 
 class _Progress(Callback):
@@ -187,13 +194,10 @@ def fit(
         Whether to show a bar.
     """
     config = module.config
-    module.sources = sources
+    module.sources, module.description = sources, description
     data = _Epochs(sources["train"], config)
-    callbacks = [
-        _EpochSeed(data),
-        _Description(description),
-        EMAWeightAveraging(decay=config.averaging),
-    ]
+    averaging = EMAWeightAveraging(decay=config.averaging)
+    callbacks = [_EpochSeed(data), _Description(description), averaging]
     if show_progressbar:
         callbacks.append(_Progress(config))
     if checkpoint is not None:
@@ -223,6 +227,9 @@ def fit(
             DataLoader([0], batch_size=None),
             ckpt_path=resumed,
         )
+        # Where the checkpoint is that of a finished training, Lightning returns at once and leaves
+        # the last weights in the network, not the averaged ones.
+        averaging.on_train_end(trainer, module)
 
 
 @contextmanager
@@ -237,6 +244,7 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", "The '.*dataloader' does not have many workers")
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             warnings.filterwarnings("ignore", "GPU available but not used")
+            warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
             warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*is deprecated")
             yield
     finally:

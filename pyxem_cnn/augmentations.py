@@ -70,6 +70,15 @@ def diffuse_background(n: int, grid: PolarGrid, generator: torch.Generator) -> T
 
     Inelastic and thermal diffuse scattering: a mixture of an exponential, a Lorentzian and a
     constant; one in ten has an amorphous ring.
+
+    Parameters
+    ----------
+    n
+        Number of backgrounds.
+    grid
+        The polar grid.
+    generator
+        Source of random numbers.
     """
     k = torch.as_tensor(grid.radii, dtype=torch.float32)[None]
     length = log_uniform(n, (0.06, 0.8), generator)[:, None]
@@ -217,6 +226,7 @@ def overlap(content: Tensor, share: float, largest: float, generator: torch.Gene
     """
     n = len(content)
     weight = torch.where(chance(n, share, generator), uniform(n, (0, largest), generator), 0.0)
-    total = content.sum(dim=(1, 2), keepdim=True).clamp(min=1e-20)
-    other = (content / total).roll(1, dims=0)
+    total = content.sum(dim=(1, 2), keepdim=True)
+    # Vacuum stays vacuum: only the division is guarded.
+    other = (content / total.clamp(min=1e-20)).roll(1, dims=0)
     return content + weight[:, None, None] * other * total

@@ -51,7 +51,12 @@ def electron_wavelength(beam_energy: float) -> float:
 
 
 def check_beam_energy(beam_energy: float) -> float:
-    """Return the accelerating voltage in kV as a float, refuse what cannot be one.
+    """Return the accelerating voltage as a float, refuse what cannot be one.
+
+    Parameters
+    ----------
+    beam_energy
+        In kV.
 
     Raises
     ------
@@ -83,6 +88,11 @@ def read_camera_length(signal: Any) -> float | None:
 
     HyperSpy's convention is mm. pyxem writes metres and the unit beside it
     (``camera_length_units``); the reader of .blo files writes metres without saying so.
+
+    Parameters
+    ----------
+    signal
+        A HyperSpy signal.
     """
     value = signal.metadata.get_item(_TEM + "camera_length")
     if value is None or float(value) == 0:

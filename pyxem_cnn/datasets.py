@@ -63,7 +63,7 @@ class Conditions:
     overlap
         Share of patterns with a second grain of up to 0.5 of the first one's weight.
     decoys
-        Share of patterns of other crystals, a fifth of them without any crystal.
+        Share of patterns of other crystals, a third of them without any crystal.
     """
 
     electrons: aug.Range = (100.0, 1e6)
@@ -85,13 +85,20 @@ class Conditions:
     beam_offset: float = 0.1
     blocked: float = 0.1
     overlap: float = 0.1
-    decoys: float = 0.12
+    decoys: float = 0.15
 
     def fitted_to(self, library: ZoneAxisLibrary, grid: PolarGrid) -> Conditions:
         """Return conditions that make sense for a crystal and a grid.
 
         Spots and discs stay smaller than the distance between reflections, the relrod inside the
         library's slab, and the detector reaches over a fair part of the grid.
+
+        Parameters
+        ----------
+        library
+            Spots of the crystal.
+        grid
+            Polar grid of the patterns.
         """
         nearest = _shortest_reflection(library)
         slab = float(abs(library.spots.excitation_error).max(initial=0.0)) or 0.1
@@ -187,8 +194,8 @@ class PatternSource:
         k, intensity, orientation = self._spots(self.library, n - n_decoys, generator)
         if n_decoys:
             decoys = self._spots(self.decoys, n_decoys, generator)
-            # A fifth of the decoys has no spots at all: vacuum and amorphous material.
-            decoys[1][: (n_decoys + 4) // 5] = 0
+            # A third of the decoys has no spots at all: vacuum and amorphous material.
+            decoys[1][: (n_decoys + 2) // 3] = 0
             k, intensity, orientation = (
                 torch.cat(_same_length(a, b))
                 for a, b in zip((k, intensity, orientation), decoys, strict=True)
@@ -255,7 +262,9 @@ class PatternSource:
         k, shift = aug.distort(k, c.center_error, c.scale_error, c.ellipticity, generator)
         content, sigma = self._rendered(k, intensity, generator)
         content = aug.overlap(content, c.overlap, 0.5, generator)
-        strength = aug.log_uniform(n, c.direct_beam, generator) * intensity.sum(1)
+        total = intensity.sum(1)
+        # Without spots, the direct beam is all there is.
+        strength = aug.log_uniform(n, c.direct_beam, generator) * total.where(total > 0, 1.0)
         tail = aug.direct_beam_tail(shift, sigma, strength, self.grid)
         content = content + tail * self._areas
         content = self._with_background(content, generator)

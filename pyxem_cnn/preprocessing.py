@@ -71,7 +71,7 @@ class Preprocessing:
         Returns
         -------
         inputs
-            float32, laid out as declared.
+            Tensor of float32, laid out as declared.
         """
         steps = _Steps(self.value, self.normalise, self.layout)
         return steps(torch.as_tensor(counts).float(), torch.as_tensor(mask).float())

@@ -105,7 +105,17 @@ def to_matrix(q: Array) -> Array:
 
 
 def from_matrix(matrix: np.ndarray) -> np.ndarray:
-    """Return unit quaternions (..., 4) with a >= 0 of proper rotation matrices (..., 3, 3).
+    """Return the unit quaternions of proper rotation matrices.
+
+    Parameters
+    ----------
+    matrix
+        Orthogonal matrices with determinant +1, shape (..., 3, 3).
+
+    Returns
+    -------
+    quaternions
+        Shape (..., 4), with a >= 0.
 
     Raises
     ------
@@ -212,10 +222,20 @@ def zone_axis(q: Array) -> Array:
 
 
 def with_zone_axis(direction: np.ndarray) -> np.ndarray:
-    """Return one orientation (..., 4) for each zone axis (..., 3): the shortest turn from z.
+    """Return one orientation for each zone axis: the shortest turn from z.
 
     Its in-plane angle is a convention only; combine with ``about_z`` for all the others. Directions
     opposite to z are turned about x.
+
+    Parameters
+    ----------
+    direction
+        Crystal directions of shape (..., 3), of any length above 0.
+
+    Returns
+    -------
+    quaternions
+        Orientations of shape (..., 4), lab to crystal.
     """
     v = np.asarray(direction, dtype=np.float64)
     v = v / np.linalg.norm(v, axis=-1, keepdims=True)

@@ -114,6 +114,11 @@ def grid_for(crystal: CrystalStructure) -> PolarGrid:
     """Return the polar grid for a crystal: from below the shortest reflection outwards.
 
     Spots of large cells are dense and die out early; those of small ones reach further.
+
+    Parameters
+    ----------
+    crystal
+        The structure.
     """
     from pyxem_cnn.simulation.kinematic import reflections_within, structure_factors_squared
 
@@ -186,13 +191,19 @@ def train(
     sources = _sources(library, held_out, grid, conditions, config)
     learner = _Learner.for_library(library, grid, config)
     description = {
+        "crystal": library.crystal.to_dict(),
+        "accelerating_voltage": library.accelerating_voltage,
         "config": asdict(config),
         "conditions": conditions.to_dict(),
         "grid": grid.to_dict(),
         "simulation": "kinematic" if simulation is None else "diffsims Simulation2D",
         "n_zone_axes": len(library),
     }
-    _fit(learner.module, sources, checkpoint, description, show_progressbar)
+    phase_and_voltage = {
+        "phase": library.crystal.to_dict(),
+        "accelerating_voltage": library.accelerating_voltage,
+    }
+    _fit(learner.module, sources, checkpoint, description | phase_and_voltage, show_progressbar)
     return _finished(learner, sources, library, description, name)
 
 

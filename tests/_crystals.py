@@ -52,7 +52,7 @@ def crystal(name: str) -> CrystalStructure:
     return CrystalStructure.from_asymmetric_unit(lattice, group, elements, positions, name=title)
 
 
-def diffsims_phase(name: str):
+def diffsims_phase(name: str, space_group: int | None = None):
     """Return the same crystal as an orix phase: cell and atoms written out by hand."""
     from diffpy.structure import Atom, Lattice, Structure
     from orix.crystal_map import Phase
@@ -60,6 +60,8 @@ def diffsims_phase(name: str):
     lattice, atoms, point_group = _CELLS[name]()
     # diffpy's own orientation of the cell, as in any .cif file: orix turns it, diffsims follows.
     structure = Structure([Atom(e, xyz=xyz) for e, xyz in atoms], lattice=Lattice(*lattice))
+    if space_group is not None:
+        return Phase(name=name, space_group=space_group, structure=structure)
     return Phase(name=name, point_group=point_group, structure=structure)
 
 

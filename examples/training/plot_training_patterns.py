@@ -60,6 +60,8 @@ for line, (title, (spots, varied)) in zip(axes, rows.items(), strict=True):
             rasterized=True,
         )
         axis.set(xticks=[], yticks=[], ylim=(0, grid.k_max))
-    line[0].text(-0.12, 0.5, title, transform=line[0].transAxes, rotation=90, va="center", ha="center")
+    line[0].text(
+        -0.12, 0.5, title, transform=line[0].transAxes, rotation=90, va="center", ha="center"
+    )
 figure.suptitle(f"Training patterns of silicon, 200 kV, {grid.k_min} to {grid.k_max} 1/angstrom")
 figure.savefig("training_patterns.png", dpi=80)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def demo(
 
     The scan is made by diffsims, not by the code that the model learnt from.
     """
-    with messages(debug):
+    with messages(debug, logging.WARNING):
         files = _Files(output)
         refuse_existing(files.all(), overwrite)
 
@@ -100,7 +101,7 @@ def _map(path: Path, model: OrientationModel) -> tuple[CrystalMap, float]:
     """Return the map of the lazily opened scan and how long it took in seconds."""
     scan = load_scan(path)
     start = time.perf_counter()
-    xmap = scan.get_orientation_map_cnn(model, show_progressbar=True)
+    xmap = scan.get_orientation_map_cnn(model, show_progressbar=console.is_terminal)
     return xmap, time.perf_counter() - start
 
 
@@ -131,6 +132,7 @@ def _report(xmap: CrystalMap, truth: CrystalMap, seconds: float) -> None:
     lines = [
         f"{xmap.size} patterns in {seconds:.1f} s: {xmap.size / seconds:.0f} patterns/s, "
         "reading and start-up included",
+        "on grain boundaries, a pattern shows both grains; in vacuum, any orientation is wrong",
         f"not indexed: {n_unindexed} points; vacuum: {int(vacuum.sum())} points",
         f"median probability of the phase: {np.nanmedian(probability[~vacuum]):.2f} on the "
         f"specimen, {np.nanmedian(probability[vacuum]):.2f} in vacuum",
@@ -149,9 +151,9 @@ def _error_table(xmap: CrystalMap, truth: CrystalMap) -> Table:
     degrees[vacuum] = np.where(xmap.phase_id[vacuum] < 0, 0.0, np.inf)
     parts = {
         "inside grains": ~vacuum & ~boundary,
-        "on grain boundaries (two grains in a pattern)": boundary,
-        "specimen: inside and boundaries": ~vacuum,
-        "all points; vacuum with an orientation counts as wrong": np.ones_like(vacuum),
+        "on grain boundaries": boundary,
+        "specimen (both)": ~vacuum,
+        "all, with vacuum": np.ones_like(vacuum),
     }
     rows = []
     for name, here in parts.items():

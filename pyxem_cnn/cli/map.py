@@ -87,7 +87,7 @@ def map_scan(
             geometry={key: value for key, value in geometry.items() if value is not None},
             find_center=find_center,
             device=device,
-            show_progressbar=True,
+            show_progressbar=console.is_terminal,
             **masks,
         )
         seconds = time.perf_counter() - start

@@ -56,6 +56,7 @@ def train(
             config=training.TrainingConfig(seed=seed, **options),
             name=name or path.stem,
             checkpoint=checkpoint,
+            show_progressbar=console.is_terminal,
         )
         model.save(path, overwrite=overwrite)
         console.print(metrics_table(model.metadata["metrics"]))

@@ -136,7 +136,11 @@ def _write(
     blocks = [
         da.from_delayed(
             _delayed_rows(structure, detector, patterns, slice(first, first + _CHUNK_ROWS), seed),
-            shape=(min(_CHUNK_ROWS, structure.shape[0] - first), structure.shape[1], *detector.shape),
+            shape=(
+                min(_CHUNK_ROWS, structure.shape[0] - first),
+                structure.shape[1],
+                *detector.shape,
+            ),
             dtype=np.uint16,
         )
         for first in range(0, structure.shape[0], _CHUNK_ROWS)

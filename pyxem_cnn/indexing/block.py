@@ -144,9 +144,10 @@ class BlockPredictor:
 
 def _readable(counts: np.ndarray) -> np.ndarray:
     """Return which patterns (n, ...) are finite and hold any counts at all, shape (n,)."""
-    # One sum tells both: NaN and infinity survive it.
-    total = np.maximum(counts, 0).reshape(len(counts), -1).sum(axis=1, dtype=np.float64)
-    return np.isfinite(total) & (total > 0)
+    # Sums tell both: NaN and infinity survive the plain one.
+    flat = counts.reshape(len(counts), -1)
+    finite = np.isfinite(flat.sum(axis=1, dtype=np.float64))
+    return finite & (np.maximum(flat, 0).sum(axis=1, dtype=np.float64) > 0)
 
 
 def _compete(parts: list[np.ndarray], n_best: int) -> np.ndarray:
@@ -157,8 +158,11 @@ def _compete(parts: list[np.ndarray], n_best: int) -> np.ndarray:
     """
     rows = np.concatenate(parts, axis=1)
     missing = rows[..., _PHASE] == NOT_INDEXED
-    probability = np.nan_to_num(rows[..., _PROBABILITY], nan=1.0)
-    joint = np.nan_to_num(rows[..., _SCORE], nan=0.0) * probability
+    score = np.nan_to_num(rows[..., _SCORE], nan=0.0)
+    # For a model that says nothing about its phase, the score has to stand in.
+    probability = rows[..., _PROBABILITY]
+    probability = np.where(np.isnan(probability), score, probability)
+    joint = score * probability
     first_of_phase = np.arange(rows.shape[1]) % n_best == 0
     winner = np.where(first_of_phase & ~missing, probability, -1).argmax(axis=1)
     joint[np.arange(len(rows)), winner] = 2

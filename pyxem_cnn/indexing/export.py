@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 import warnings
@@ -125,28 +126,27 @@ def _check_shape(xmap: CrystalMap, suffix: str) -> None:
         raise ValueError("xmap: got a single point, expected a line or a map. Files hold no less.")
     if suffix != ".ang":
         return
-    if not np.any(xmap.is_indexed & True):
+    if not np.any(xmap.is_indexed):
         raise ValueError("xmap: got no indexed point, of which .ang keeps nothing. Use .h5.")
-    if xmap.ndim == 2 and xmap.shape[1] == 1 or (xmap.ndim == 1 and xmap.x is None):
-        raise ValueError(
-            given_expected(
-                "shape of xmap", _Text(xmap.shape), "several columns for .ang", "Use .h5."
-            )
-        )
-
-
-class _Text(tuple):
-    """A shape in a message."""
+    # orix takes such a column for a row, and loses its coordinates.
+    if xmap._x is None or np.ptp(xmap._x) == 0:
+        expected = "several columns for .ang"
+        raise ValueError(given_expected("shape of xmap", xmap.shape, expected, "Use .h5."))
 
 
 def _warn_of_lost_axes(phase: Any, suffix: str) -> None:
     """Warn if orix's group of the same name has its axes elsewhere."""
-    from pyxem_cnn._orix_symmetry import OperatorSymmetry
+    from orix.crystal_map import Phase
+
+    from pyxem_cnn._orix_symmetry import same_matrices, symmetry_matrices
 
     group = phase.point_group
-    if suffix == ".ang" and group is not None:
+    if group is None:
+        return
+    if suffix == ".ang":
         group = group.proper_subgroup  # all that .ang files know
-    if isinstance(group, OperatorSymmetry):
+    by_name = Phase(point_group=group.name.split(":")[0]).point_group
+    if not same_matrices(symmetry_matrices(group), symmetry_matrices(by_name)):
         warnings.warn(
             f"Files keep only the name {group.name!r} of the point group of {phase.name!r}, and "
             "orix's group of that name has its axes elsewhere. The orientations are right; after "
@@ -158,19 +158,22 @@ def _warn_of_lost_axes(phase: Any, suffix: str) -> None:
 
 
 def _for_ang(xmap: CrystalMap) -> tuple[CrystalMap, dict[str, Any]]:
-    """Return a map without NaN, and what orix's writer is told."""
-    xmap = xmap.deepcopy()
-    extra = []
-    for name in list(xmap.prop):
-        values = np.asarray(xmap.prop[name])
-        if values.dtype.kind == "f":
-            # NaN has no width in a table of fixed columns.
-            xmap.prop[name] = np.nan_to_num(values)
-        elif values.dtype.kind == "b":
-            xmap.prop[name] = values.astype(int)
-        if name != "scores" and values.ndim == 1 and values.dtype.kind in "biuf":
+    """Return a map without NaN in its properties, and what orix's writer is told."""
+    from orix.crystal_map import CrystalMapProperties
+
+    cleaned, extra = {}, []
+    # The arrays of all points: through xmap.prop one gets those in the data only.
+    for name, values in dict.items(xmap.prop):
+        if values.dtype.kind not in "biuf":
+            continue
+        # NaN has no width in a table of fixed columns.
+        cleaned[name] = np.nan_to_num(values) if values.dtype.kind == "f" else values.astype(int)
+        if name != "scores" and values.ndim == 1:
             extra.append(name)
-    return xmap, {"extra_prop": extra or None}
+    # Not xmap.deepcopy(): with points left out, orix 0.15 cannot always copy the properties.
+    copied = copy.copy(xmap)
+    copied._prop = CrystalMapProperties(cleaned, id=xmap._id, is_in_data=xmap.is_in_data)
+    return copied, {"extra_prop": extra or None}
 
 
 def _write(xmap: CrystalMap, path: Path, options: dict[str, Any]) -> None:

@@ -47,15 +47,11 @@ def get_orientation_map(
     lazy_output: bool = False,
     show_progressbar: bool | None = None,
 ) -> Any:
-    """Return orientations of all patterns of a signal.
-
-    Does the work of `pyxem_cnn.signals.methods.get_orientation_map_cnn`, where everything is
-    documented.
-    """
+    """Return orientations of all patterns; documented at `get_orientation_map_cnn`."""
     _check_signal(signal)
     models = _as_models(model)
     check_positive("n_best", n_best, integer=True)
-    geometry = _resolve_geometry(signal, geometry, signal_mask)
+    geometry = _resolve_geometry(signal, geometry, signal_mask, find_center)
     for one in models:
         _check_voltage(one, geometry)
     geometry, shifts = _beam_positions(signal, geometry, find_center, beam_shift)
@@ -121,7 +117,7 @@ def _as_models(model: Any) -> tuple[OrientationModel, ...]:
 
 
 def _resolve_geometry(
-    signal: Any, geometry: Any, signal_mask: Any
+    signal: Any, geometry: Any, signal_mask: Any, find: bool
 ) -> DetectorGeometry | PolarGeometry:
     """Return the geometry with the detector mask in it."""
     from dataclasses import replace
@@ -133,6 +129,9 @@ def _resolve_geometry(
         if is_polar:
             geometry = _polar_geometry(signal, options)
         else:
+            if find:  # the centre is found later; any one will do until then
+                columns, rows = signal.axes_manager.signal_shape
+                options.setdefault("center", ((columns - 1) / 2, (rows - 1) / 2))
             geometry = DetectorGeometry.from_signal(signal, **options)
     shape = signal.axes_manager.signal_shape[::-1]
     if tuple(geometry.shape) != tuple(shape):
@@ -320,7 +319,7 @@ def _as_prediction(
     predictions: da.Array, signal: Any, models: tuple[OrientationModel, ...], geometry: Any
 ) -> Any:
     """Return the lazy signal with the scan's axes and with what the numbers mean."""
-    from hyperspy._signals.signal2d import LazySignal2D
+    from hyperspy.signals import LazySignal2D
 
     prediction = LazySignal2D(predictions)
     prediction.set_signal_type("orientation_prediction")

@@ -66,9 +66,11 @@ def errors_in_degrees(xmap: CrystalMap, truth: CrystalMap) -> np.ndarray:
 
 
 def _is_same_crystal(phase: Phase, other: Phase) -> bool:
-    """Return whether two phases have the same point group and about the same cell."""
+    """Return whether two phases have the same Laue group and about the same cell."""
+    # Laue group: .ang files keep the proper rotations of a point group only.
+    groups = {p.point_group.laue.name for p in (phase, other)}
     cells = [p.structure.lattice.abcABG() for p in (phase, other)]
-    return phase.point_group.name == other.point_group.name and np.allclose(*cells, rtol=0.02)
+    return len(groups) == 1 and np.allclose(*cells, rtol=0.02)
 
 
 def plot_error_map(
@@ -119,7 +121,9 @@ def plot_error_map(
     share = 100 / known.size
     right.hist(known[known <= cap], edges, weights=np.full((known <= cap).sum(), share))
     beyond = share * (known > cap).sum()
-    right.bar(1.07 * cap, beyond, width=0.06 * cap, color="crimson", label=f"beyond: {beyond:.1f} %")
+    right.bar(
+        1.07 * cap, beyond, width=0.06 * cap, color="crimson", label=f"beyond: {beyond:.1f} %"
+    )
     right.set_xlabel("disorientation (degrees)")
     right.set_ylabel("points with a true orientation (%)")
     right.set_title(str(summarize_errors(known)), fontsize="small")

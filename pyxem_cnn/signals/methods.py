@@ -101,7 +101,7 @@ def get_orientation_map_cnn(
     Examples
     --------
     >>> import pyxem_cnn
-    >>> model = pyxem_cnn.load_model("linio2_300kV")  # doctest: +SKIP
+    >>> model = pyxem_cnn.load_model("si_200kV")  # doctest: +SKIP
     >>> crystal_map = signal.get_orientation_map_cnn(model, n_best=3)  # doctest: +SKIP
     """
     from pyxem_cnn.indexing.mapping import get_orientation_map

@@ -216,48 +216,39 @@ class ZoneInPlaneTarget:
         candidates = self.orientations(cell, residual)
         n_clusters = min(n_candidates, max(n_best + 1, _MINIMUM_CLUSTERS))
         quaternions, scores, rival = self._cluster(candidates, probability, n_clusters)
-        decoded = Decoded(
+        return Decoded(
             _padded(quaternions, n_best),
             _padded(scores, n_best),
             reliability_from_scores(scores[:, 0], rival),
             outputs["phase_probability"].float(),
         )
-        valid = scores[:, :1].isfinite()
-        return Decoded(
-            decoded.quaternions.where(valid[..., None], math.nan),
-            decoded.scores.where(valid, math.nan),
-            decoded.reliability,
-            decoded.phase_probability,
-        )
 
     def _cluster(
         self, candidates: Tensor, probability: Tensor, n_clusters: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return means (batch, n, 4), summed scores (batch, n) and the best distant rival."""
+        """Return means (batch, n, 4), summed scores (batch, n) and the best distant rival.
+
+        Best first; NaN where there are no more candidates, or where scores are not finite.
+        """
         symmetry = self._symmetry.to(candidates)
         left = probability.nan_to_num(nan=0.0)
-        means, scores, distances = [], [], []
+        means, scores = [], []
         for _ in range(n_clusters):
             seed = left.argmax(dim=1)[:, None, None].expand(-1, 1, 4)
             nearest, angle = _nearest_equivalent(candidates.gather(1, seed), candidates, symmetry)
             weight = left.where(angle < math.radians(_CLUSTER_ANGLE), 0)
             means.append(normalize((weight[..., None] * nearest).sum(1) + 1e-12))
             scores.append(weight.sum(1))
-            first = means[0][:, None]
-            distances.append(_nearest_equivalent(first, means[-1][:, None], symmetry)[1][:, 0])
             left = left - weight
-        score, mean, distance = (
-            torch.stack(scores, 1),
-            torch.stack(means, 1),
-            torch.stack(distances, 1),
-        )
+        score, mean = torch.stack(scores, 1), torch.stack(means, 1)
+        # Several cells may add up to more than the single best one, which came first.
         order = score.argsort(dim=1, descending=True, stable=True)
-        far = distance > math.radians(MINIMUM_ANGLE)
-        rival = score.where(far, 0).amax(dim=1)
         score = score.gather(1, order)
         mean = mean.gather(1, order[..., None].expand(-1, -1, 4))
-        bad = ~probability[:, :1].isfinite()
-        return mean, score.where(~bad & (score > 0), math.nan), rival
+        distance = _nearest_equivalent(mean[:, :1], mean, symmetry)[1]
+        rival = score.where(distance > math.radians(MINIMUM_ANGLE), 0).amax(dim=1)
+        found = probability[:, :1].isfinite() & (score > 0)
+        return mean.where(found[..., None], math.nan), score.where(found, math.nan), rival
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description."""

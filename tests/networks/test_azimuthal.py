@@ -1,0 +1,196 @@
+"""The azimuthal network: what turning, scaling, masking and scripting must not change."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import pytest
+import torch
+
+from pyxem_cnn.networks.azimuthal import AzimuthalConfig, AzimuthalNetwork, ChannelNorm, CirculantMix
+
+CONFIG = AzimuthalConfig(
+    n_radial=6, n_azimuthal=32, n_zones=7, n_bins=8, width=12, n_blocks=2, taps=6, n_candidates=5
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(3)
+    network = AzimuthalNetwork(CONFIG)
+    # Norms that have seen patterns: means and variances other than 0 and 1.
+    network.train()
+    for _ in range(40):
+        network.features(torch.rand(16, 6, 32) * 9, torch.ones(6, 32))
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def patterns(generator):
+    counts = torch.poisson(torch.rand(9, 6, 32, generator=generator) * 20, generator=generator)
+    mask = (torch.rand(9, 6, 32, generator=generator) > 0.2).float()
+    return counts * mask, mask
+
+
+def everything(network, counts, mask):
+    """Return logits (batch, zones, bins), residuals of all cells, and the phase logit."""
+    features = network.features(counts, mask)
+    n = network.n_zones * network.n_bins
+    cells = torch.arange(n).expand(len(counts), n)
+    residuals = network.residuals(features, cells).view(len(counts), network.n_zones, -1, 3)
+    logits = network.logits(features).view(len(counts), network.n_zones, -1)
+    return logits, residuals, network.phase_logit(features)
+
+
+@pytest.mark.parametrize("n_bins", [1, 3, -2])
+def test_turned_patterns_give_turned_scores(network, patterns, n_bins):
+    counts, mask = patterns
+    stride = CONFIG.n_azimuthal // CONFIG.n_bins
+    logits, residuals, phase = everything(network, counts, mask)
+    turned = everything(
+        network, counts.roll(n_bins * stride, -1), mask.roll(n_bins * stride, -1)
+    )
+    torch.testing.assert_close(turned[0], logits.roll(n_bins, 2), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(turned[1], residuals.roll(n_bins, 2), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(turned[2], phase, atol=1e-5, rtol=1e-4)
+    # And they do depend on the pattern.
+    assert (turned[0] - logits).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(("taps", "n_bins"), [(4, 8), (5, 8), (12, 16), (6, 32), (16, 4)])
+def test_other_sizes_turn_too(generator, taps, n_bins):
+    network = AzimuthalNetwork(
+        AzimuthalConfig(
+            n_radial=3, n_azimuthal=32, n_zones=4, n_bins=n_bins, width=6, n_blocks=1, taps=taps
+        )
+    ).eval()
+    counts, stride = torch.rand(2, 3, 32, generator=generator), 32 // n_bins
+    if taps < stride:
+        pytest.skip("the stem must see every azimuth bin")
+    logits, _, _ = everything(network, counts, torch.ones(3, 32))
+    turned, _, _ = everything(network, counts.roll(stride, -1), torch.ones(3, 32))
+    torch.testing.assert_close(turned, logits.roll(1, 2), atol=1e-5, rtol=1e-4)
+
+
+def test_circulant_mix_is_a_circular_convolution(generator):
+    mix = CirculantMix(3, 8)
+    x = torch.randn(3, 8, 2, generator=generator)
+    kernel = torch.fft.fft(mix.kernel, dim=1)[..., None]
+    expected = torch.fft.ifft(kernel * torch.fft.fft(x, dim=1), dim=1).real
+    torch.testing.assert_close(mix(x), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_channel_norm_is_batch_norm(generator):
+    ours, theirs = ChannelNorm(5, momentum=0.05), torch.nn.BatchNorm1d(5, momentum=0.05)
+    with torch.no_grad():
+        for norm in (ours, theirs):
+            norm.weight.copy_(torch.arange(1.0, 6))
+            norm.bias.copy_(torch.arange(5.0))
+    x = torch.randn(5, 32, 100, generator=generator) * 4 + 2
+    for _ in range(3):
+        expected = theirs(x.permute(2, 0, 1)).permute(1, 2, 0)
+        # Ours divides by n - 1 in the batch, too: 1 in 6,400.
+        torch.testing.assert_close(ours(x), expected, atol=5e-3, rtol=1e-3)
+    torch.testing.assert_close(ours.running_mean, theirs.running_mean)
+    torch.testing.assert_close(ours.running_var, theirs.running_var)
+    for norm in (ours, theirs):
+        norm.eval()
+    torch.testing.assert_close(
+        ours(x), theirs(x.permute(2, 0, 1)).permute(1, 2, 0), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_outputs(network, patterns):
+    outputs = network(*patterns)
+    logits, residuals, phase = everything(network, *patterns)
+    probability = logits.flatten(1).softmax(1)
+    assert set(outputs) == {"cell", "probability", "residual", "phase_probability"}
+    assert outputs["cell"].shape == outputs["probability"].shape == (9, 5)
+    torch.testing.assert_close(outputs["probability"], probability.sort(1, descending=True)[0][:, :5])
+    torch.testing.assert_close(probability.gather(1, outputs["cell"]), outputs["probability"])
+    chosen = residuals.flatten(1, 2).gather(1, outputs["cell"][..., None].expand(-1, -1, 3))
+    torch.testing.assert_close(outputs["residual"], chosen)
+    torch.testing.assert_close(outputs["phase_probability"], phase.sigmoid())
+
+
+def test_zone_by_zone(network, patterns):
+    """Logit number zone * n_bins + bin belongs to that zone's weights and that bin's features."""
+    features = network.features(*patterns)
+    zone, position = 4, 6
+    expected = network.zone_weight[zone] @ features[:, position] + network.zone_bias[zone]
+    found = network.logits(features)[:, zone * CONFIG.n_bins + position]
+    torch.testing.assert_close(found, expected)
+
+
+def test_torchscript_equals_eager(network, patterns):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scripted = torch.jit.freeze(torch.jit.script(copy.deepcopy(network)))
+    for counts, mask in (patterns, (patterns[0], torch.ones(6, 32)), (patterns[0][:1], patterns[1][:1])):
+        for _ in range(2):
+            found, expected = scripted(counts, mask), network(counts, mask)
+            for name in expected:
+                torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e-2, 1e4])
+def test_scale_of_counts_does_not_matter(network, patterns, factor):
+    counts, mask = patterns
+    found, expected = everything(network, counts * factor, mask), everything(network, counts, mask)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_masked_bins_do_not_matter(network, patterns):
+    counts, mask = patterns
+    filled = counts + (1 - mask) * 1e5
+    for a, b in zip(everything(network, filled, mask), everything(network, counts, mask), strict=True):
+        torch.testing.assert_close(a, b)
+    # Masked is not the same as measured and empty.
+    assert (network(counts, torch.ones(6, 32))["residual"] - network(counts, mask)["residual"]).abs().max() > 1e-3
+
+
+def test_patterns_of_a_batch_do_not_see_each_other(network, patterns):
+    counts, mask = patterns
+    together = everything(network, counts, mask)
+    for i in range(3):
+        alone = everything(network, counts[i : i + 1], mask[i : i + 1])
+        for a, b in zip(alone, together, strict=True):
+            torch.testing.assert_close(a[0], b[i], atol=1e-5, rtol=1e-4)
+
+
+def test_one_mask_for_all(network, patterns):
+    counts, mask = patterns[0], patterns[1][0]
+    a, b = network(counts, mask), network(counts, mask.expand(9, 6, 32))
+    for name in a:
+        torch.testing.assert_close(a[name], b[name])
+
+
+@pytest.mark.parametrize(
+    ("counts", "mask"),
+    [(0.0, 1.0), (0.0, 0.0), (5.0, 0.0), (-3.0, 1.0), (1e-30, 1.0), (1e30, 1.0)],
+    ids=["empty", "empty and masked", "masked", "negative", "tiny", "huge"],
+)
+def test_strange_patterns_give_finite_numbers(network, counts, mask):
+    outputs = network(torch.full((2, 6, 32), counts), torch.full((6, 32), mask))
+    for value in outputs.values():
+        assert value.isfinite().all()
+
+
+def test_fewer_cells_than_candidates():
+    network = AzimuthalNetwork(
+        AzimuthalConfig(n_radial=2, n_azimuthal=8, n_zones=1, n_bins=4, width=4, n_blocks=1, taps=4)
+    ).eval()
+    assert network(torch.rand(3, 2, 8), torch.ones(2, 8))["cell"].shape == (3, 4)
+
+
+def test_gradients_reach_every_parameter(patterns):
+    torch.manual_seed(0)
+    network = AzimuthalNetwork(CONFIG).train()
+    logits, residuals, phase = everything(network, *patterns)
+    (logits.log_softmax(1).square().mean() + residuals.square().mean() + phase.square().mean()).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 0, name

@@ -1,0 +1,339 @@
+"""Training patterns: above all, that the label belongs to the pattern."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from diffsims.generators.simulation_generator import SimulationGenerator
+from orix.quaternion import Rotation
+
+from pyxem_cnn.datasets import Conditions, PatternSource
+from pyxem_cnn.grids import PolarGrid
+from pyxem_cnn.rotations import disorientation_angle, multiply, zone_axis
+from pyxem_cnn.simulation.decoys import decoy_library
+from pyxem_cnn.simulation.library import kinematic_library, library_from_simulation
+from tests._crystals import NAMES, crystal, diffsims_phase
+
+GRID = PolarGrid(n_radial=24, n_azimuthal=96, k_min=0.12, k_max=1.0)
+SLAB = 0.05
+
+# Nothing is disturbed: no noise, no errors, no background, all of a wide detector.
+QUIET = Conditions(
+    noise_free=1.0,
+    spot_sigma=(0.015, 0.015),
+    discs=0.0,
+    relrod_width=(1e3, 1e3),
+    debye_waller=(0.0, 0.0),
+    intensity_power=(1.0, 1.0),
+    intensity_spread=0.0,
+    position_spread=0.0,
+    center_error=0.0,
+    scale_error=0.0,
+    ellipticity=0.0,
+    background=(0.0, 0.0),
+    direct_beam=(1e-9, 1e-9),
+    half_width=(9.0, 9.0),
+    beam_offset=0.0,
+    blocked=0.0,
+    overlap=0.0,
+    decoys=0.0,
+)
+
+
+def library_of(name, n=40):
+    return kinematic_library(
+        crystal(name), 200, k_max=GRID.k_max, max_excitation_error=SLAB, n_zone_axes=n, n_spots=400
+    )
+
+
+def simulate(name, quaternions, shape_factor=None):
+    """Return the diffsims simulation of orientations, every spot in the slab equally excited."""
+    generator = SimulationGenerator(
+        200, shape_factor_model=shape_factor or (lambda error, width: np.ones_like(error))
+    )
+    return generator.calculate_diffraction2d(
+        diffsims_phase(name),
+        Rotation(quaternions),
+        # Larger than need be: diffsims misses reflections near its radius in oblique cells.
+        reciprocal_radius=1.35 * GRID.k_max,
+        with_direct_beam=False,
+        max_excitation_error=SLAB,
+    )
+
+
+def expected_pattern(vectors, sigma=0.015):
+    """Return (n_radial, n_azimuthal) integrals of round Gaussian spots, sampled finely."""
+    n = 4
+    r = GRID.k_min + (np.arange(GRID.n_radial * n) + 0.5) * GRID.radial_step / n
+    a = ((np.arange(GRID.n_azimuthal * n) + 0.5) / n - 0.5) * GRID.azimuthal_step
+    x, y = r[:, None] * np.cos(a), r[:, None] * np.sin(a)
+    image = np.zeros_like(x)
+    for (kx, ky, _), weight in zip(vectors.data, vectors.intensity, strict=True):
+        image += weight * np.exp(-((x - kx) ** 2 + (y - ky) ** 2) / (2 * sigma**2))
+    image *= r[:, None]
+    return image.reshape(GRID.n_radial, n, GRID.n_azimuthal, n).sum((1, 3))
+
+
+def correlation(a, b):
+    a, b = np.sqrt(a).ravel(), np.sqrt(b).ravel()
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def is_mirrored(orientation, library):
+    """Return whether labels have a zone axis that no entry of the library has."""
+    axes = zone_axis(orientation.astype(float))
+    own = zone_axis(library.orientation.astype(float))
+    return np.linalg.norm(axes[:, None] - own, axis=-1).min(1) > 1e-3
+
+
+class TestLabels:
+    """The single most important thing: orientation and pattern belong together."""
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_patterns_are_those_that_diffsims_gives_at_the_label(self, name, generator):
+        library = library_of(name)
+        batch = PatternSource(library, GRID, QUIET).batch(14, generator)
+        labels = batch.orientation.numpy().astype(float)
+        mirrored = is_mirrored(labels, library)
+        assert 3 <= mirrored.sum() <= 11
+        two_fold = np.array([0.0, 0.0, 1.0, 0.0])
+        right = simulate(name, labels).coordinates
+        wrong = simulate(name, multiply(labels, two_fold)).coordinates
+        content = (batch.counts * torch.as_tensor(GRID.bin_areas)).numpy()
+        fits = [correlation(c, expected_pattern(v)) for c, v in zip(content, right, strict=True)]
+        misfits = [correlation(c, expected_pattern(v)) for c, v in zip(content, wrong, strict=True)]
+        assert min(fits) > 0.99
+        # The mirrored or unmirrored twin of the label would not do.
+        assert np.median(misfits) < 0.8
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_strongest_spots(self, name, generator):
+        """Radius and azimuth of the strongest well separated spots, mirrored patterns included."""
+        library = library_of(name)
+        batch = PatternSource(library, GRID, QUIET).batch(14, generator)
+        content = (batch.counts * torch.as_tensor(GRID.bin_areas)).numpy()
+        simulation = simulate(name, batch.orientation.numpy().astype(float))
+        checked = 0
+        for pattern, vectors in zip(content, simulation.coordinates, strict=True):
+            kx, ky, _ = vectors.data.T
+            k = np.hypot(kx, ky)
+            inside = (k > 0.2) & (k < 0.95)
+            for spot in np.argsort(-vectors.intensity * inside)[:3]:
+                ring = int((k[spot] - GRID.k_min) // GRID.radial_step)
+                wedge = round(np.arctan2(ky[spot], kx[spot]) / GRID.azimuthal_step)
+                wedges = np.arange(wedge - 3, wedge + 4) % GRID.n_azimuthal
+                window = pattern[max(0, ring - 1) : ring + 2][:, wedges]
+                total = window.sum() / pattern.sum()
+                share = vectors.intensity[spot] / vectors.intensity.sum()
+                assert total > 0.7 * share
+                checked += 1
+        assert checked > 30
+
+    def test_simulated_libraries_too(self, generator):
+        """Patterns from diffsims, entries with an in-plane angle of their own."""
+        from pyxem_cnn.rotations import random_quaternions
+
+        rotations = random_quaternions(110, np.random.default_rng(2))
+        simulation = simulate("trigonal", rotations)
+        library = library_from_simulation(simulation, crystal("trigonal"), n_spots=400)
+        batch = PatternSource(library, GRID, QUIET).batch(8, generator)
+        labels = batch.orientation.numpy().astype(float)
+        assert 1 <= is_mirrored(labels, library).sum() <= 7
+        content = (batch.counts * torch.as_tensor(GRID.bin_areas)).numpy()
+        vectors = simulate("trigonal", labels).coordinates
+        fits = [correlation(c, expected_pattern(v)) for c, v in zip(content, vectors, strict=True)]
+        assert min(fits) > 0.99
+
+    @pytest.mark.parametrize("name", ["cubic", "trigonal", "monoclinic"])
+    def test_labels_cover_all_orientations_evenly(self, name, generator):
+        phase = crystal(name)
+        library = library_of(name, n=400)
+        source = PatternSource(library, GRID, QUIET)
+        labels = source._spots(library, 20_000, generator)[2].numpy()
+        symmetry = phase.symmetry_quaternions()
+        # As many labels near any orientation as the volume of the ball says, on average over 8.
+        probes = np.random.default_rng(3).normal(size=(8, 4))
+        probes /= np.linalg.norm(probes, axis=1, keepdims=True)
+        angle = disorientation_angle(labels, probes[:, None], symmetry)
+        limit = np.deg2rad(15)
+        expected = len(symmetry) * (limit - np.sin(limit)) / np.pi
+        found = (angle < limit).mean(axis=1)
+        np.testing.assert_allclose(found.mean(), expected, rtol=0.15)
+        np.testing.assert_allclose(found, expected, rtol=0.5)
+
+
+@pytest.fixture(scope="module")
+def library():
+    return library_of("cubic", n=60)
+
+
+@pytest.fixture(scope="module")
+def decoys():
+    return decoy_library(
+        crystal("cubic"), 200, np.random.default_rng(0), k_max=1.0, n_lattices=6, n_orientations=9
+    )
+
+
+class TestBatches:
+    def test_shapes_and_values(self, library, decoys, generator):
+        conditions = Conditions().fitted_to(library, GRID)
+        batch = PatternSource(library, GRID, conditions, decoys).batch(200, generator)
+        assert batch.counts.shape == batch.mask.shape == (200, *GRID.shape)
+        assert batch.orientation.shape == (200, 4)
+        assert batch.is_phase.shape == (200,)
+        for part in batch:
+            assert part.dtype == torch.float32
+            assert part.isfinite().all()
+        assert (batch.counts >= 0).all()
+        assert not (batch.counts * (1 - batch.mask)).any()
+        torch.testing.assert_close(batch.orientation.norm(dim=1), torch.ones(200))
+
+    def test_same_seed_same_patterns(self, library, decoys):
+        conditions = Conditions().fitted_to(library, GRID)
+        source = PatternSource(library, GRID, conditions, decoys)
+        a, b, c = (source.batches(16, seed=s) for s in (5, 5, 6))
+        for _ in range(2):
+            first, again, other = next(a), next(b), next(c)
+            for x, y in zip(first, again, strict=True):
+                assert torch.equal(x, y)
+            assert not torch.equal(first.counts, other.counts)
+        assert not torch.equal(first.counts, next(a).counts)
+
+    def test_the_global_generator_plays_no_part(self, library, decoys):
+        source = PatternSource(library, GRID, Conditions().fitted_to(library, GRID), decoys)
+        batches = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+            state = torch.get_rng_state()
+            batches.append(source.batch(8, torch.Generator().manual_seed(0)))
+            assert torch.equal(torch.get_rng_state(), state)
+        assert torch.equal(batches[0].counts, batches[1].counts)
+
+    def test_decoys_are_flagged(self, library, decoys, generator):
+        conditions = replace(QUIET, decoys=0.25)
+        source = PatternSource(library, GRID, conditions, decoys)
+        flags = torch.cat([source.batch(200, generator).is_phase for _ in range(10)])
+        assert set(flags.tolist()) == {0.0, 1.0}
+        assert float(1 - flags.mean()) == pytest.approx(0.25, abs=0.03)
+        batch = source.batch(200, generator)
+        # Some decoys are empty; patterns of the phase never are.
+        empty = batch.counts.sum((1, 2)) == 0
+        assert not empty[batch.is_phase == 1].any()
+        share = empty[batch.is_phase == 0].float().mean()
+        assert float(share) == pytest.approx(0.2, abs=0.05)
+
+    def test_decoys_are_not_the_patterns_of_their_labels(self, library, decoys, generator):
+        source = PatternSource(library, GRID, replace(QUIET, decoys=0.5), decoys)
+        batch = source.batch(20, generator)
+        chosen = (batch.is_phase == 0) & (batch.counts.sum((1, 2)) > 0)
+        content = (batch.counts * torch.as_tensor(GRID.bin_areas))[chosen].numpy()
+        vectors = simulate("cubic", batch.orientation[chosen].numpy().astype(float)).coordinates
+        fits = [correlation(c, expected_pattern(v)) for c, v in zip(content, vectors, strict=True)]
+        assert np.median(fits) < 0.6
+
+    def test_without_decoys_there_are_none(self, library, generator):
+        source = PatternSource(library, GRID, replace(QUIET, decoys=0.9))
+        assert (source.batch(50, generator).is_phase == 1).all()
+
+    @pytest.mark.parametrize("electrons", [300.0, 2e4])
+    def test_electrons(self, library, electrons, generator):
+        conditions = replace(QUIET, noise_free=0.0, electrons=(electrons, electrons))
+        batch = PatternSource(library, GRID, conditions).batch(150, generator)
+        total = (batch.counts * torch.as_tensor(GRID.bin_areas, dtype=torch.float32)).sum((1, 2))
+        assert float(total.mean()) == pytest.approx(electrons, rel=5 / math.sqrt(150 * electrons))
+        assert float(total.std()) == pytest.approx(math.sqrt(electrons), rel=0.25)
+
+    def test_electrons_within_the_mask_count(self, library, generator):
+        conditions = replace(
+            QUIET, noise_free=0.0, electrons=(1e4, 1e4), half_width=(0.7, 0.7), blocked=1.0
+        )
+        batch = PatternSource(library, GRID, conditions).batch(100, generator)
+        total = (batch.counts * torch.as_tensor(GRID.bin_areas, dtype=torch.float32)).sum((1, 2))
+        seen = total > 0
+        assert seen.float().mean() > 0.9
+        assert float(total[seen].mean()) == pytest.approx(1e4, rel=0.01)
+
+    def test_share_of_noise_free_patterns(self, library, generator):
+        conditions = replace(QUIET, noise_free=0.3, electrons=(200.0, 200.0))
+        batch = PatternSource(library, GRID, conditions).batch(400, generator)
+        counts = batch.counts * torch.as_tensor(GRID.bin_areas, dtype=torch.float32)
+        whole = ((counts - counts.round()).abs() < 1e-3).all(-1).all(-1)
+        assert float(1 - whole.float().mean()) == pytest.approx(0.3, abs=0.08)
+
+    def test_background(self, library, generator):
+        conditions = replace(QUIET, background=(0.5, 0.5))
+        batch = PatternSource(library, GRID, conditions).batch(300, generator)
+        counts = batch.counts * torch.as_tensor(GRID.bin_areas, dtype=torch.float32)
+        # The least counts of a ring are its background; a fifth of the patterns has none.
+        diffuse = counts.amin(2).sum(1) * GRID.n_azimuthal / counts.sum((1, 2))
+        with_background = diffuse > 0.05
+        assert float(with_background.float().mean()) == pytest.approx(0.8, abs=0.08)
+        assert float(diffuse[with_background].median()) == pytest.approx(0.5, abs=0.06)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"discs": 1.0, "disc_radius": (0.05, 0.05)},
+            {"center_error": 0.03},
+            {"scale_error": 0.05},
+            {"ellipticity": 0.05},
+            {"position_spread": 0.03},
+            {"intensity_spread": 1.0},
+            {"intensity_power": (0.4, 0.4)},
+            {"debye_waller": (3.0, 3.0)},
+            {"relrod_width": (0.01, 0.01)},
+            {"direct_beam": (1e3, 1e3), "spot_sigma": (0.03, 0.03)},
+            {"overlap": 1.0},
+            {"blocked": 1.0},
+            {"half_width": (0.5, 0.5)},
+            {"beam_offset": 0.9, "half_width": (1.0, 1.0)},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_every_condition_does_something(self, library, change):
+        def pattern(conditions):
+            source = PatternSource(library, GRID, conditions)
+            return source.batch(12, torch.Generator().manual_seed(3)).counts
+
+        changed, quiet = pattern(replace(QUIET, **change)), pattern(QUIET)
+        different = (changed - quiet).abs().sum((1, 2)) > 1e-2 * quiet.sum((1, 2))
+        # Few spots lie behind a narrow beam stop.
+        assert different.sum() >= (1 if "blocked" in change else 4)
+
+
+class TestConditions:
+    def test_fitted_to_a_crystal(self):
+        library = library_of("trigonal")
+        fitted = Conditions().fitted_to(library, GRID)
+        # Shortest reflection of LiNiO2: 003 at 1 / 4.73 A.
+        nearest = 3 / 14.19
+        assert fitted.spot_sigma[1] <= 0.2 * nearest + 1e-6
+        assert fitted.disc_radius[1] <= 0.4 * nearest + 1e-6
+        assert fitted.half_width == (0.4, 1.5)
+        for name in ("spot_sigma", "disc_radius", "relrod_width", "half_width"):
+            low, high = getattr(fitted, name)
+            assert 0 < low < high
+
+    def test_relrods_stay_inside_the_slab_of_the_library(self):
+        # Some lists are not full: what is padded must not count.
+        library = kinematic_library(
+            crystal("cubic"), 200, k_max=1.0, max_excitation_error=0.02, n_zone_axes=40
+        )
+        assert (library.spots.intensity == 0).any()
+        assert Conditions().fitted_to(library, GRID).relrod_width[1] <= 0.4 * 0.02 + 1e-6
+
+    def test_validation(self):
+        measured = Conditions().measured_at(300.0)
+        assert measured.electrons == (300.0, 300.0)
+        assert measured.noise_free == measured.decoys == measured.overlap == 0
+
+    def test_json(self):
+        import json
+
+        again = json.loads(json.dumps(Conditions().to_dict()))
+        assert Conditions(**{k: tuple(v) if isinstance(v, list) else v for k, v in again.items()}) == Conditions()

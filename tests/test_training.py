@@ -1,0 +1,368 @@
+"""Training, small: it learns, goes on where it stopped, and says what it did."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pyxem_cnn import _lightning, training
+from pyxem_cnn.datasets import Conditions, PatternSource
+from pyxem_cnn.grids import PolarGrid
+from pyxem_cnn.model import load_model
+from pyxem_cnn.training import VALIDATION_ELECTRONS, TrainingConfig, train
+from tests._crystals import crystal, diffsims_phase
+
+GRID = PolarGrid(n_radial=10, n_azimuthal=32, k_min=0.12, k_max=1.0)
+CONFIG = TrainingConfig(
+    n_patterns=512,
+    batch_size=32,
+    epoch_patterns=128,
+    validation_patterns=32,
+    width=16,
+    n_blocks=1,
+    zone_spacing=15.0,
+    n_bins=16,
+    averaging=0.8,
+)
+EASY = Conditions(
+    electrons=(1e4, 1e5), intensity_spread=0.0, position_spread=0.0, blocked=0.0, overlap=0.0
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_libraries():
+    """Libraries of a few hundred entries instead of thousands."""
+    from pyxem_cnn.simulation import decoys, library
+
+    with pytest.MonkeyPatch.context() as patch:
+        whole, every = library.kinematic_library, decoys.decoy_library
+
+        def kinematic_library(*args, n_zone_axes=300, **kwargs):
+            return whole(*args, n_zone_axes=min(300, n_zone_axes), **kwargs)
+
+        def decoy_library(*args, **kwargs):
+            return every(*args, n_lattices=5, n_orientations=10, **kwargs)
+
+        patch.setattr(library, "kinematic_library", kinematic_library)
+        patch.setattr(decoys, "decoy_library", decoy_library)
+        patch.setattr(training, "VALIDATION_ELECTRONS", (1e4,))
+        yield
+
+
+def trained(config=CONFIG, **options):
+    defaults = {"accelerating_voltage": 200, "conditions": EASY, "grid": GRID}
+    return train(crystal("cubic"), config=config, show_progressbar=False, **defaults | options)
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.module.state_dict().items()}
+
+
+def assert_same_model(a, b):
+    """Models hold other dates and hashes; what they compute must be equal."""
+    counts = np.random.default_rng(0).poisson(5, size=(6, *GRID.shape)).astype(np.float32)
+    mask = np.ones(GRID.shape, dtype=np.float32)
+    x, y = (model.predict(counts, mask, n_best=3) for model in (a, b))
+    for left, right in zip(x, y, strict=True):
+        torch.testing.assert_close(left, right, equal_nan=True, atol=1e-6, rtol=1e-5)
+    assert a.metadata["metrics"] == b.metadata["metrics"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return trained()
+
+
+class TestLearning:
+    def test_the_loss_falls(self, monkeypatch):
+        losses = []
+        original = _lightning.OrientationTask.training_step
+
+        def training_step(self, batch, number):
+            loss = original(self, batch, number)
+            losses.append(float(loss.detach()))
+            return loss
+
+        monkeypatch.setattr(_lightning.OrientationTask, "training_step", training_step)
+        trained(replace(CONFIG, n_patterns=1600, epoch_patterns=800))
+        assert len(losses) == 50
+        assert np.mean(losses[-8:]) < np.mean(losses[:4]) - 0.5
+
+    def test_the_same_seed_gives_the_same_model(self, uninterrupted):
+        torch.manual_seed(99)
+        assert_same_model(trained(), uninterrupted)
+
+    def test_another_seed_gives_another_model(self, uninterrupted):
+        other = trained(replace(CONFIG, seed=1, n_patterns=32, epoch_patterns=32))
+        assert other.sha256 != uninterrupted.sha256
+
+    def test_the_global_generators_are_left_alone(self):
+        torch.manual_seed(3)
+        state = torch.get_rng_state()
+        training._Learner.for_library(
+            training._libraries(crystal("cubic"), 200, None, GRID)[0], GRID, CONFIG
+        )
+        assert torch.equal(torch.get_rng_state(), state)
+
+
+class TestCheckpoints:
+    @pytest.mark.parametrize("batch", [6, 11])
+    def test_an_interrupted_training_goes_on(self, uninterrupted, tmp_path, monkeypatch, batch):
+        """Interrupted in the second and in the third of four epochs."""
+        path = tmp_path / "state.ckpt"
+        original = _lightning.OrientationTask.training_step
+        count = []
+
+        def training_step(self, *args):
+            count.append(1)
+            if len(count) > batch:
+                raise RuntimeError("power cut")
+            return original(self, *args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(_lightning.OrientationTask, "training_step", training_step)
+            with pytest.raises(RuntimeError, match="power cut"):
+                trained(checkpoint=path)
+        assert path.is_file()
+        seen = []
+
+        def counted(self, *args):
+            seen.append(1)
+            return original(self, *args)
+
+        monkeypatch.setattr(_lightning.OrientationTask, "training_step", counted)
+        model = trained(checkpoint=path)
+        assert len(seen) == 16 - 4 * (batch // 4)
+        assert_same_model(model, uninterrupted)
+
+    def test_a_finished_training_is_not_repeated(self, uninterrupted, tmp_path, monkeypatch):
+        path = tmp_path / "no suffix"
+        first = trained(checkpoint=path)
+        assert_same_model(first, uninterrupted)
+        assert [p.name for p in tmp_path.iterdir()] == ["no suffix"]
+
+        def training_step(self, *args):
+            raise AssertionError("trained again")
+
+        monkeypatch.setattr(_lightning.OrientationTask, "training_step", training_step)
+        # The averaged weights, not the last ones.
+        assert_same_model(trained(checkpoint=path), first)
+
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [
+            ({"config": replace(CONFIG, width=20)}, "config"),
+            ({"conditions": replace(EASY, blocked=0.2)}, "conditions"),
+            ({"grid": replace(GRID, k_max=0.9)}, "grid"),
+        ],
+    )
+    def test_of_another_training_is_refused(self, tmp_path, change, named):
+        path = tmp_path / "state.ckpt"
+        short = replace(CONFIG, n_patterns=32, epoch_patterns=32)
+        trained(short, checkpoint=path)
+        change = {"config": replace(short, width=20)} if named == "config" else change
+        config = change.pop("config", short)
+        with pytest.raises(ValueError, match=f"another training.*{named}"):
+            trained(config, checkpoint=path, **change)
+
+    def test_of_another_phase_or_voltage_is_refused(self, tmp_path):
+        path = tmp_path / "state.ckpt"
+        short = replace(CONFIG, n_patterns=32, epoch_patterns=32)
+        trained(short, checkpoint=path)
+        with pytest.raises(ValueError, match=r"another training.*accelerating_voltage"):
+            trained(short, checkpoint=path, accelerating_voltage=80)
+        with pytest.raises(ValueError, match=r"another training.*phase"):
+            train(
+                crystal("gaas"),
+                accelerating_voltage=200,
+                config=short,
+                conditions=EASY,
+                grid=GRID,
+                checkpoint=path,
+                show_progressbar=False,
+            )
+
+
+class TestModel:
+    def test_metadata(self, uninterrupted):
+        metadata = uninterrupted.metadata
+        assert uninterrupted.name == "Si"
+        assert uninterrupted.accelerating_voltage == 200
+        assert uninterrupted.grid == GRID
+        assert uninterrupted.crystal == crystal("cubic")
+        assert uninterrupted.target.n_bins == 16
+        assert metadata["licence"]
+        assert metadata["training"]["config"]["n_patterns"] == 512
+        assert metadata["training"]["simulation"] == "kinematic"
+        assert metadata["training"]["conditions"]["electrons"] == [1e4, 1e5]
+        assert set(metadata["metrics"]) == {"10000 electrons"}
+        assert VALIDATION_ELECTRONS == (1e4, 1e3, 300.0)
+        for figures in metadata["metrics"].values():
+            assert figures["n"] >= 4 * CONFIG.validation_patterns
+            assert 0 <= figures["within_5"] <= 100
+            assert figures["within_5_modulo_twins"] >= figures["within_5"]
+            assert 0 < figures["median"] < 70
+        assert metadata["preprocessing"]
+        json.dumps(metadata)
+
+    def test_file(self, uninterrupted, tmp_path):
+        again = load_model(uninterrupted.save(tmp_path / "model.pt"))
+        assert_same_model(again, uninterrupted)
+
+    def test_name(self):
+        short = replace(CONFIG, n_patterns=32, epoch_patterns=32)
+        assert trained(short, name="mine").name == "mine"
+
+    def test_is_in_evaluation_mode(self, uninterrupted):
+        counts = np.random.default_rng(1).poisson(5, size=(6, *GRID.shape)).astype(np.float32)
+        mask = np.ones(GRID.shape, dtype=np.float32)
+        together = uninterrupted.predict(counts, mask)
+        alone = uninterrupted.predict(counts[:1], mask)
+        torch.testing.assert_close(alone.scores[0], together.scores[0], atol=1e-5, rtol=1e-4)
+
+
+class TestSimulation:
+    @pytest.fixture
+    def simulation(self):
+        from diffsims.generators.simulation_generator import SimulationGenerator
+        from orix.quaternion import Rotation
+
+        from pyxem_cnn.rotations import with_zone_axis
+        from pyxem_cnn.simulation.sampling import zone_axis_grid
+
+        zones = zone_axis_grid(crystal("trigonal").laue_group_matrices(), n=150)
+        return SimulationGenerator(120).calculate_diffraction2d(
+            diffsims_phase("trigonal"),
+            Rotation(with_zone_axis(zones)),
+            reciprocal_radius=1.0,
+            max_excitation_error=0.03,
+        )
+
+    def test_is_learnt(self, simulation):
+        short = replace(CONFIG, n_patterns=128, epoch_patterns=64)
+        model = train(
+            crystal("trigonal"),
+            simulation=simulation,
+            config=short,
+            grid=GRID,
+            show_progressbar=False,
+        )
+        assert model.accelerating_voltage == 120
+        assert model.metadata["training"]["simulation"] == "diffsims Simulation2D"
+        assert model.metadata["training"]["n_zone_axes"] < 150
+        assert model.crystal == crystal("trigonal")
+
+    def test_its_phase_needs_no_repeating(self, simulation):
+        simulation.phases = diffsims_phase("trigonal", space_group=166)
+        library, held_out, grid = training._libraries(None, None, simulation, None)
+        np.testing.assert_allclose(
+            library.crystal.reciprocal_basis, crystal("trigonal").reciprocal_basis, atol=1e-9
+        )
+        assert library.crystal.space_group == 166
+        assert len(library) > 8 * len(held_out)
+        assert grid.k_min < 3 / 14.19
+
+
+class TestArguments:
+    def test_nothing_given(self):
+        with pytest.raises(ValueError, match=r"phase.*Or pass simulation="):
+            train()
+
+    def test_voltage(self):
+        with pytest.raises(ValueError, match="accelerating_voltage=, for example 200"):
+            train(crystal("cubic"))
+        with pytest.raises(ValueError, match="kV"):
+            train(crystal("cubic"), accelerating_voltage=-1)
+
+    @pytest.mark.parametrize("name", ["n_patterns", "batch_size", "epoch_patterns", "seed"])
+    def test_config(self, name):
+        with pytest.raises(ValueError, match=name):
+            TrainingConfig(**{name: -1})
+        with pytest.raises(TypeError, match=name):
+            TrainingConfig(**{name: 1.5})
+
+
+class TestSchedule:
+    def test_steps(self):
+        config = TrainingConfig(n_patterns=100_000, batch_size=100, epoch_patterns=20_000)
+        assert (config.steps_per_epoch, config.n_epochs, config.n_steps) == (200, 5, 1000)
+        short = TrainingConfig(n_patterns=50, batch_size=100)
+        assert (short.steps_per_epoch, short.n_epochs) == (1, 1)
+
+    def test_learning_rate(self):
+        config = TrainingConfig(n_patterns=1_000_000, batch_size=100, epoch_patterns=20_000)
+        factor = np.array([config.learning_rate_factor(step) for step in range(config.n_steps)])
+        assert factor[0] < 0.01
+        assert (factor[200:4000] == 1).all()
+        assert factor[7000] == pytest.approx(0.01 + 0.99 / 2, abs=1e-3)
+        assert factor[-1] == pytest.approx(0.01, abs=1e-4)
+        assert (np.diff(factor[4000:]) <= 0).all()
+
+    def test_epochs_have_seeds_of_their_own(self):
+        library, _, grid = training._libraries(crystal("cubic"), 200, None, GRID)
+        data = _lightning._Epochs(PatternSource(library, grid, EASY), CONFIG)
+        first = [batch.counts for batch in data]
+        again = [batch.counts for batch in data]
+        data.epoch = 1
+        second = [batch.counts for batch in data]
+        assert len(first) == len(data) == 4
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+        assert not torch.equal(first[0], second[0])
+
+
+class TestGrid:
+    def test_reaches_inside_the_shortest_reflection(self):
+        silicon = training.grid_for(crystal("cubic"))
+        assert silicon == PolarGrid()
+        layered = training.grid_for(crystal("trigonal"))
+        assert layered.k_min <= 0.7 * 3 / 14.19
+        assert 0.5 < layered.k_max <= 1.6
+
+    def test_large_cells(self):
+        from pyxem_cnn.phases import CrystalStructure
+
+        large = CrystalStructure.from_asymmetric_unit(
+            (21, 23, 25, 90, 90, 90), 47, ["Si"], [[0.1, 0.2, 0.3]], name="large"
+        )
+        grid = training.grid_for(large)
+        assert grid.k_min < 1 / 25
+        assert grid.k_max < 0.8
+
+
+def test_evaluate_counts_what_the_network_says():
+    """A network that knows the answer is right, one that does not is as wrong as chance."""
+    library, _, grid = training._libraries(crystal("cubic"), 200, None, GRID)
+    source = PatternSource(library, grid, EASY.measured_at(1e4))
+    learner = training._Learner.for_library(library, grid, CONFIG)
+
+    class Knowing(torch.nn.Module):
+        def __init__(self, truth):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.zeros(1))
+            self.truth = truth
+
+        def forward(self, counts, mask):
+            labels = learner.target.encode(next(self.truth).orientation)
+            weight, best = labels.weight.topk(4, dim=1)
+            return {
+                "cell": labels.cell.gather(1, best),
+                "probability": weight,
+                "residual": labels.residual.gather(1, best[..., None].expand(-1, -1, 3)),
+                "phase_probability": torch.ones(len(counts)),
+            }
+
+    right = Knowing(source.batches(256, seed=1_000_003))
+    config = replace(CONFIG, validation_patterns=300)
+    summary = training.evaluate(right, learner.target, {"train": source, "x": source}, config)["x"]
+    assert summary.n == 512
+    assert summary.within_2 == 100
+    wrong = Knowing(source.batches(256, seed=4))
+    summary = training.evaluate(wrong, learner.target, {"x": source}, config)["x"]
+    assert summary.within_5 < 5
+    assert 20 < summary.median < 60
+    assert math.isfinite(summary.percentile_90)
