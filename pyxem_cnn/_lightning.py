@@ -82,8 +82,8 @@ class OrientationTask(pl.LightningModule):
         ]
         if different:
             raise ValueError(
-                f"The checkpoint belongs to another training: it differs in {', '.join(different)}. "
-                "Pass the same arguments as then, or another checkpoint file."
+                "The checkpoint belongs to another training: it differs in "
+                f"{', '.join(different)}. Pass the same arguments as then, or another checkpoint file."
             )
 
     def configure_optimizers(self) -> dict[str, Any]:

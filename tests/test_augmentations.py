@@ -136,7 +136,9 @@ class TestMasks:
 
     def test_offset(self, generator):
         mask = aug.square_detector(300, (0.5, 0.5), 0.3, GRID, generator)
-        assert (mask - mask.roll(GRID.n_azimuthal // 2, -1)).abs().sum((1, 2)).gt(0).float().mean() > 0.9
+        assert (mask - mask.roll(GRID.n_azimuthal // 2, -1)).abs().sum((1, 2)).gt(
+            0
+        ).float().mean() > 0.9
         assert (mask[:, GRID.radii < 0.34] == 1).all()
 
     def test_blocked(self, generator):

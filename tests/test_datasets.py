@@ -336,4 +336,7 @@ class TestConditions:
         import json
 
         again = json.loads(json.dumps(Conditions().to_dict()))
-        assert Conditions(**{k: tuple(v) if isinstance(v, list) else v for k, v in again.items()}) == Conditions()
+        assert (
+            Conditions(**{k: tuple(v) if isinstance(v, list) else v for k, v in again.items()})
+            == Conditions()
+        )

@@ -74,7 +74,8 @@ class TestTwins:
         turned = multiply(zone, about_z(np.array(np.pi)))
         difference = pattern_difference(simulator, zone, turned, GRID)
         assert difference[0] < 0.1
-        assert np.median(difference[1:]) > 0.5
+        # Were the Ewald sphere flat, the two would be equal in all directions: 0.16 to 0.29.
+        assert (difference[1:] > 0.12).all()
         degrees = modulo_twins(np.full(11, 60.0), simulator, zone, turned, GRID)
         np.testing.assert_array_equal(degrees, np.where(difference < 0.1, 0, 60))
 

@@ -177,9 +177,7 @@ class TestZoneAxisAndTurns:
 
     def test_zone_axis_is_the_third_column(self, rng):
         q = rot.random_quaternions(N, rng)
-        np.testing.assert_allclose(
-            rot.zone_axis(q), Rotation(q).to_matrix()[:, :, 2], atol=1e-12
-        )
+        np.testing.assert_allclose(rot.zone_axis(q), Rotation(q).to_matrix()[:, :, 2], atol=1e-12)
         np.testing.assert_allclose(
             rot.zone_axis(q), (Rotation(q) * Vector3d.zvector()).data, atol=1e-12
         )
@@ -207,9 +205,7 @@ class TestZoneAxisAndTurns:
         spots = g @ Rotation(q).to_matrix()[0]
         turn = np.array([[np.cos(w), -np.sin(w), 0], [np.sin(w), np.cos(w), 0], [0, 0, 1]])
         turned = rot.multiply(q, rot.about_z(np.array(-w)))
-        np.testing.assert_allclose(
-            g @ Rotation(turned).to_matrix()[0], spots @ turn.T, atol=1e-12
-        )
+        np.testing.assert_allclose(g @ Rotation(turned).to_matrix()[0], spots @ turn.T, atol=1e-12)
         np.testing.assert_allclose(rot.rotate(rot.conjugate(turned), g), spots @ turn.T, atol=1e-12)
         np.testing.assert_allclose(rot.zone_axis(turned), rot.zone_axis(q), atol=1e-12)
 

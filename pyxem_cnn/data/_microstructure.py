@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 __all__ = ["Microstructure", "microstructure"]
 
-# Share of the columns that the vacuum strip takes, and of boundary patterns that is the neighbour's.
+# Share of the columns that is vacuum, and of a boundary pattern that is the neighbour's.
 _VACUUM, _NEIGHBOUR_SHARE = 0.06, 0.35
 # Rotation of subgrains (standard deviation), bending over a grain, and its steps; degrees.
 _SUBGRAIN, _BEND, _BEND_STEPS = 0.4, 1.0, 5

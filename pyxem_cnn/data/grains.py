@@ -1,4 +1,4 @@
-"""A scan of silicon grains with known orientations, made by other code than the models learn from."""
+"""A scan of silicon grains with known orientations, made by code that no model learns from."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def grain_scan(
 ) -> tuple[LazyElectronDiffraction2D, CrystalMap]:
     """Write a simulated scan of silicon grains to a file and open it lazily.
 
-    Where the truth comes from: the orientations are drawn here, and orix turns them into nothing
-    else. The reflections of every one of them, their positions and kinematic intensities are
-    those of diffsims' ``SimulationGenerator``; spots are Gaussians integrated over the pixels, and
-    electrons are counted by NumPy. Nothing of this is shared with the simulation and rendering
+    Where the truth comes from: the orientations are drawn here. The reflections of each, with
+    their positions and kinematic intensities, are those of diffsims' ``SimulationGenerator``; the
+    intensities are varied at random by 30 percent. Spots are Gaussians integrated over the pixels,
+    and NumPy counts the electrons. Nothing of this is shared with the simulation and rendering
     that models are trained with.
 
     The grains are cells of a Voronoi diagram, of different size, each of two or three subgrains
-    a few tenths of a degree apart, some bent by up to a degree. One line of pixels along every
-    grain boundary shows both grains. A strip at the left is vacuum. Patterns are 128 x 128 pixels of
-    0.02 1/angstrom at 200 kV, with the direct beam off the middle by fractions of a pixel, which
-    the signal axes say.
+    a few tenths of a degree apart, some bent by up to a degree. One line of positions along every
+    grain boundary shows both grains. A strip at the left is vacuum. Patterns have 128 x 128 pixels
+    of 0.02 1/angstrom, at 200 kV, with the direct beam off the middle by fractions of a pixel,
+    which the signal axes say.
 
     Parameters
     ----------

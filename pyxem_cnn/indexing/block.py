@@ -164,7 +164,9 @@ def _compete(parts: list[np.ndarray], n_best: int) -> np.ndarray:
     probability = np.where(np.isnan(probability), score, probability)
     joint = score * probability
     first_of_phase = np.arange(rows.shape[1]) % n_best == 0
-    winner = np.where(first_of_phase & ~missing, probability, -1).argmax(axis=1)
+    # Between equal probabilities, such as unknown ones, the score decides, not the order of models.
+    decisive = probability.astype(np.float64) + 1e-9 * joint
+    winner = np.where(first_of_phase & ~missing, decisive, -1).argmax(axis=1)
     joint[np.arange(len(rows)), winner] = 2
     order = np.argsort(np.where(missing, 2, -joint), axis=1, kind="stable")[:, :n_best]
     return np.take_along_axis(rows, order[..., None], axis=1)

@@ -77,8 +77,8 @@ def structure_factors_squared(crystal: CrystalStructure, hkl: np.ndarray) -> np.
     g = np.linalg.norm(hkl @ crystal.reciprocal_basis.T, axis=1)
     # In blocks: diffsims makes arrays of (reflections, atoms, 5).
     rows = max(1, 2_000_000 // len(crystal.elements))
-    # diffsims takes back what orix does to the atoms of a lattice that it turns. Nothing was done to
-    # ours: give them in diffpy's own orientation of the cell, where there is nothing to take back.
+    # diffsims takes back what orix does to the atoms of a lattice that it turns. Nothing was done
+    # to ours: give them in diffpy's orientation of the cell, where there is nothing to take back.
     sites = zip(crystal.elements, crystal.positions, crystal.occupancies, strict=True)
     structure = Structure(
         [Atom(element, xyz=xyz, occupancy=occupancy) for element, xyz, occupancy in sites],

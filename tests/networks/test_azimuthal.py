@@ -8,7 +8,12 @@ import warnings
 import pytest
 import torch
 
-from pyxem_cnn.networks.azimuthal import AzimuthalConfig, AzimuthalNetwork, ChannelNorm, CirculantMix
+from pyxem_cnn.networks.azimuthal import (
+    AzimuthalConfig,
+    AzimuthalNetwork,
+    ChannelNorm,
+    CirculantMix,
+)
 
 CONFIG = AzimuthalConfig(
     n_radial=6, n_azimuthal=32, n_zones=7, n_bins=8, width=12, n_blocks=2, taps=6, n_candidates=5
@@ -48,9 +53,7 @@ def test_turned_patterns_give_turned_scores(network, patterns, n_bins):
     counts, mask = patterns
     stride = CONFIG.n_azimuthal // CONFIG.n_bins
     logits, residuals, phase = everything(network, counts, mask)
-    turned = everything(
-        network, counts.roll(n_bins * stride, -1), mask.roll(n_bins * stride, -1)
-    )
+    turned = everything(network, counts.roll(n_bins * stride, -1), mask.roll(n_bins * stride, -1))
     torch.testing.assert_close(turned[0], logits.roll(n_bins, 2), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(turned[1], residuals.roll(n_bins, 2), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(turned[2], phase, atol=1e-5, rtol=1e-4)
@@ -107,7 +110,9 @@ def test_outputs(network, patterns):
     probability = logits.flatten(1).softmax(1)
     assert set(outputs) == {"cell", "probability", "residual", "phase_probability"}
     assert outputs["cell"].shape == outputs["probability"].shape == (9, 5)
-    torch.testing.assert_close(outputs["probability"], probability.sort(1, descending=True)[0][:, :5])
+    torch.testing.assert_close(
+        outputs["probability"], probability.sort(1, descending=True)[0][:, :5]
+    )
     torch.testing.assert_close(probability.gather(1, outputs["cell"]), outputs["probability"])
     chosen = residuals.flatten(1, 2).gather(1, outputs["cell"][..., None].expand(-1, -1, 3))
     torch.testing.assert_close(outputs["residual"], chosen)
@@ -127,7 +132,11 @@ def test_torchscript_equals_eager(network, patterns):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         scripted = torch.jit.freeze(torch.jit.script(copy.deepcopy(network)))
-    for counts, mask in (patterns, (patterns[0], torch.ones(6, 32)), (patterns[0][:1], patterns[1][:1])):
+    for counts, mask in (
+        patterns,
+        (patterns[0], torch.ones(6, 32)),
+        (patterns[0][:1], patterns[1][:1]),
+    ):
         for _ in range(2):
             found, expected = scripted(counts, mask), network(counts, mask)
             for name in expected:
@@ -145,10 +154,14 @@ def test_scale_of_counts_does_not_matter(network, patterns, factor):
 def test_masked_bins_do_not_matter(network, patterns):
     counts, mask = patterns
     filled = counts + (1 - mask) * 1e5
-    for a, b in zip(everything(network, filled, mask), everything(network, counts, mask), strict=True):
+    for a, b in zip(
+        everything(network, filled, mask), everything(network, counts, mask), strict=True
+    ):
         torch.testing.assert_close(a, b)
     # Masked is not the same as measured and empty.
-    assert (network(counts, torch.ones(6, 32))["residual"] - network(counts, mask)["residual"]).abs().max() > 1e-3
+    assert (
+        network(counts, torch.ones(6, 32))["residual"] - network(counts, mask)["residual"]
+    ).abs().max() > 1e-3
 
 
 def test_patterns_of_a_batch_do_not_see_each_other(network, patterns):
@@ -189,7 +202,9 @@ def test_gradients_reach_every_parameter(patterns):
     torch.manual_seed(0)
     network = AzimuthalNetwork(CONFIG).train()
     logits, residuals, phase = everything(network, *patterns)
-    (logits.log_softmax(1).square().mean() + residuals.square().mean() + phase.square().mean()).backward()
+    (
+        logits.log_softmax(1).square().mean() + residuals.square().mean() + phase.square().mean()
+    ).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name

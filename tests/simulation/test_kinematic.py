@@ -169,7 +169,9 @@ class TestStructureFactors:
         trigonal = structure_factors_squared(crystal("trigonal"), box)
         obverse = (-box[:, 0] + box[:, 1] + box[:, 2]) % 3 == 0
         assert trigonal[~obverse].max() < 1e-9 * trigonal.max()
-        hexagonal = structure_factors_squared(crystal("hexagonal"), np.array([(0, 0, 1), (0, 0, 2)]))
+        hexagonal = structure_factors_squared(
+            crystal("hexagonal"), np.array([(0, 0, 1), (0, 0, 2)])
+        )
         assert hexagonal[0] < 1e-9 * hexagonal[1]
 
     def test_friedel(self):
@@ -186,7 +188,9 @@ class TestStructureFactors:
         intensity = dict(zip(map(tuple, hkl), structure_factors_squared(phase, hkl), strict=True))
         largest = max(intensity.values())
         for matrix in phase.laue_group_matrices():
-            turned = np.linalg.solve(phase.reciprocal_basis, matrix @ phase.reciprocal_basis @ hkl.T)
+            turned = np.linalg.solve(
+                phase.reciprocal_basis, matrix @ phase.reciprocal_basis @ hkl.T
+            )
             for index, other in zip(hkl, np.rint(turned.T).astype(int), strict=True):
                 difference = intensity[tuple(index)] - intensity[tuple(other)]
                 assert abs(difference) < 1e-6 * largest
@@ -197,7 +201,9 @@ class TestStructureFactors:
         from diffsims.utils.sim_utils import get_scattering_params_dict
 
         table = get_scattering_params_dict("lobato")
-        hkl = np.array([(1, 0, 1), (0, 1, 1), (1, 0, -1), (0, 0, 6), (2, 2, 0), (1, 1, 3), (3, 1, -1)])
+        hkl = np.array(
+            [(1, 0, 1), (0, 1, 1), (1, 0, -1), (0, 0, 6), (2, 2, 0), (1, 1, 3), (3, 1, -1)]
+        )
         g2 = ((hkl @ reciprocal_basis_by_hand(name).T) ** 2).sum(1)
         amplitude = np.zeros(len(hkl), dtype=complex)
         for element, xyz in atoms_by_hand(name):

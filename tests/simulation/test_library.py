@@ -99,7 +99,9 @@ class TestFromSimulation:
         assert library.with_shape_factor
         assert library.accelerating_voltage == 200
         np.testing.assert_allclose(library.orientation, simulation.rotations.data, atol=1e-6)
-        largest = max(v.intensity[np.hypot(*v.data[:, :2].T) > 1e-6].max() for v in simulation.coordinates)
+        largest = max(
+            v.intensity[np.hypot(*v.data[:, :2].T) > 1e-6].max() for v in simulation.coordinates
+        )
         for n in (0, 7, len(library) - 1):
             vectors = simulation.coordinates[n]
             off_beam = np.hypot(*vectors.data[:, :2].T) > 1e-6

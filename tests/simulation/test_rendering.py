@@ -29,8 +29,8 @@ def brute_force(density, grid=GRID, n=24):
 
 
 def gaussian(kx, ky, sigma):
-    return lambda x, y: np.exp(-((x - kx) ** 2 + (y - ky) ** 2) / (2 * sigma**2)) / (
-        2 * np.pi * sigma**2
+    return lambda x, y: (
+        np.exp(-((x - kx) ** 2 + (y - ky) ** 2) / (2 * sigma**2)) / (2 * np.pi * sigma**2)
     )
 
 

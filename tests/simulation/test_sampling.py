@@ -145,7 +145,9 @@ def test_generic_direction_lies_off_every_symmetry_element_in_all_settings():
         if key in done:
             continue
         done.add(key)
-        distance = np.linalg.norm(cartesian(rotations, basis_matrix(lattice)) @ centre - centre, axis=1)
+        distance = np.linalg.norm(
+            cartesian(rotations, basis_matrix(lattice)) @ centre - centre, axis=1
+        )
         assert np.sort(distance)[1:].min(initial=1) > 0.02, setting.xhm()
     assert len(done) > 50
 

@@ -179,9 +179,7 @@ class TestDecode:
     def test_distant_candidates_stay_apart(self, cubic):
         q = quaternions(5)
         far = multiply(q, about_z(torch.tensor(np.deg2rad(23.0))).float())
-        decoded = cubic.decode(
-            outputs_of(cubic, torch.stack([q, far], 1), [[0.5, 0.3]]), n_best=2
-        )
+        decoded = cubic.decode(outputs_of(cubic, torch.stack([q, far], 1), [[0.5, 0.3]]), n_best=2)
         torch.testing.assert_close(decoded.scores, torch.tensor([[0.5, 0.3]]).expand(5, 2))
         assert degrees(q, decoded.quaternions[:, 0], cubic).max() < 1e-3
         assert degrees(far, decoded.quaternions[:, 1], cubic).max() < 1e-3
@@ -190,9 +188,7 @@ class TestDecode:
     def test_near_candidates_of_other_clusters_are_no_rivals(self, cubic):
         q = quaternions(5)
         near = multiply(q, about_z(torch.tensor(np.deg2rad(6.0))).float())
-        decoded = cubic.decode(
-            outputs_of(cubic, torch.stack([q, near], 1), [[0.5, 0.3]]), n_best=2
-        )
+        decoded = cubic.decode(outputs_of(cubic, torch.stack([q, near], 1), [[0.5, 0.3]]), n_best=2)
         torch.testing.assert_close(decoded.scores, torch.tensor([[0.5, 0.3]]).expand(5, 2))
         torch.testing.assert_close(decoded.reliability, torch.full((5,), 100.0))
 
@@ -260,7 +256,9 @@ class TestDescription:
         again = target_from_dict(description, cubic.arrays())
         assert isinstance(again, ZoneInPlaneTarget)
         outputs = outputs_of(cubic, quaternions(4)[:, None], [[1.0]])
-        torch.testing.assert_close(again.decode(outputs, 1), cubic.decode(outputs, 1), equal_nan=True)
+        torch.testing.assert_close(
+            again.decode(outputs, 1), cubic.decode(outputs, 1), equal_nan=True
+        )
 
     def test_number_of_cells_is_bounded(self):
         triclinic = zone_axis_grid(np.eye(3)[None], spacing=4.0)
@@ -273,7 +271,9 @@ class TestDescription:
         assert len(ZoneInPlaneTarget.for_crystal(gaas).symmetry) == 24
         polar = ZoneInPlaneTarget.for_crystal(gaas, polarity=True)
         assert len(polar.symmetry) == 12
-        assert polar.n_zones == pytest.approx(2 * ZoneInPlaneTarget.for_crystal(gaas).n_zones, rel=0.1)
+        assert polar.n_zones == pytest.approx(
+            2 * ZoneInPlaneTarget.for_crystal(gaas).n_zones, rel=0.1
+        )
 
     @pytest.mark.parametrize("name", ["cubic", "hexagonal", "trigonal", "monoclinic"])
     def test_spacing(self, name):
