@@ -1,7 +1,9 @@
-from . import signals
+from . import data, plot, signals
 from ._version import __version__
+from .datasets import Conditions
 from .geometry import DetectorGeometry
 from .grids import CartesianGrid, PolarGrid
+from .indexing.export import save_crystal_map
 from .model import OrientationModel, available_models, load_model
 from .phases import CrystalStructure, as_crystal_structure, read_cif
 from .resampling import ResamplingOperator
@@ -11,6 +13,7 @@ from .wrapping import wrap_model
 
 __all__ = [
     "CartesianGrid",
+    "Conditions",
     "CrystalStructure",
     "DetectorGeometry",
     "LazyOrientationPrediction",
@@ -22,8 +25,11 @@ __all__ = [
     "__version__",
     "as_crystal_structure",
     "available_models",
+    "data",
     "load_model",
+    "plot",
     "read_cif",
+    "save_crystal_map",
     "signals",
     "train",
     "wrap_model",

@@ -83,7 +83,7 @@ class OrientationTask(pl.LightningModule):
         if different:
             raise ValueError(
                 "The checkpoint belongs to another training: it differs in "
-                f"{', '.join(different)}. Pass the same arguments as then, or another checkpoint file."
+                f"{', '.join(different)}. Pass the same arguments as then, or another file."
             )
 
     def configure_optimizers(self) -> dict[str, Any]:

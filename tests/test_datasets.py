@@ -225,7 +225,7 @@ class TestBatches:
         empty = batch.counts.sum((1, 2)) == 0
         assert not empty[batch.is_phase == 1].any()
         share = empty[batch.is_phase == 0].float().mean()
-        assert float(share) == pytest.approx(0.2, abs=0.05)
+        assert float(share) == pytest.approx(1 / 3, abs=0.05)
 
     def test_decoys_are_not_the_patterns_of_their_labels(self, library, decoys, generator):
         source = PatternSource(library, GRID, replace(QUIET, decoys=0.5), decoys)

@@ -29,7 +29,8 @@ def prediction_to_crystal_map(prediction: Any) -> CrystalMap | list[CrystalMap]:
         (points,) for one orientation, and so have ``prop["scores"]`` and, for several phases,
         ``prop["phase_ids"]``. ``prop["reliability"]`` and ``prop["phase_probability"]`` belong to
         the best orientation. Points without orientation have the phase id -1, the identity as
-        rotation and NaN scores; masked points have ``is_in_data`` False besides. For three
+        rotation and NaN scores; masked points have ``is_in_data`` False besides. The attribute
+        ``frame``, "detector" or "scan", says in which frame the rotations are. For three
         navigation axes, a list of maps in the order of the slowest axis.
     """
     data = np.asarray(prediction.data)
@@ -58,7 +59,7 @@ def _crystal_map(data: np.ndarray, axes: Any, prediction: Any) -> CrystalMap:
     }
     if len(phases) > 1:
         prop["phase_ids"] = _squeezed(phase_ids)
-    return CrystalMap(
+    crystal_map = CrystalMap(
         rotations=Rotation(_squeezed(quaternions)),
         phase_id=phase_ids[:, 0],
         phase_list=PhaseList(phases, ids=list(range(len(phases)))),
@@ -66,6 +67,8 @@ def _crystal_map(data: np.ndarray, axes: Any, prediction: Any) -> CrystalMap:
         is_in_data=~left_out,
         **_coordinates(axes),
     )
+    crystal_map.frame = prediction.metadata.get_item("OrientationPrediction.frame", "detector")
+    return crystal_map
 
 
 def _squeezed(values: np.ndarray) -> np.ndarray:

@@ -77,7 +77,8 @@ def get_orientation_map_cnn(
     crystal_map
         The orientations. ``prop`` holds ``scores`` of shape (points, n_best) and
         ``reliability``, 0 to 100. Positions that were left out are not in the data; positions
-        without an orientation have the phase id -1. With three navigation axes, a list of maps
+        without an orientation have the phase id -1. ``frame`` says whether the rotations are in
+        the "detector" or, with a `scan_rotation`, in the "scan" frame. With three navigation axes, a list of maps
         in the order of the slowest axis. With `lazy_output`, a
         :class:`pyxem_cnn.LazyOrientationPrediction`.
 
