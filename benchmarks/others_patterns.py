@@ -89,7 +89,7 @@ def fe_multi_phase(models, n_scans=10):
 
 
 def real_blo(model, data):
-    """A real ASTAR scan of an unknown phase: it opens lazily and maps."""
+    """Open a real ASTAR scan of an unknown phase lazily and map it."""
     import hyperspy.api as hs
 
     scan = hs.load(data / "spots/astar_blo_3x2/test1.blo", lazy=True)
@@ -150,7 +150,8 @@ def report(what, plain, modulo):
     """Print two error summaries."""
     print(f"{what}: {summarize_errors(np.asarray(plain))}")
     print(
-        f"{' ' * len(what)}  modulo a half turn about the beam: {summarize_errors(np.asarray(modulo))}"
+        f"{' ' * len(what)}  modulo a half turn about the beam: "
+        f"{summarize_errors(np.asarray(modulo))}"
     )
 
 

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 import numpy as np
 
 import pyxem_cnn
-from pyxem_cnn.geometry import DetectorGeometry
-from pyxem_cnn.polar import ResamplingOperator
+from pyxem_cnn.detector.geometry import DetectorGeometry
+from pyxem_cnn.detector.polar import ResamplingOperator
 
 SECONDS: dict[str, float] = {}
 

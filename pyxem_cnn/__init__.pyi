@@ -1,15 +1,15 @@
 from . import data, plot, signals
 from ._version import __version__
 from .datasets import Conditions
-from .geometry import DetectorGeometry
-from .grids import CartesianGrid, PolarGrid
+from .detector.geometry import DetectorGeometry
+from .detector.grids import CartesianGrid, PolarGrid
+from .detector.resampling import ResamplingOperator
 from .indexing.export import save_crystal_map
 from .model import OrientationModel, available_models, load_model
+from .model.wrapping import wrap_model
 from .phases import CrystalStructure, as_crystal_structure, read_cif
-from .resampling import ResamplingOperator
 from .signals.orientation_prediction import LazyOrientationPrediction, OrientationPrediction
 from .training import TrainingConfig, train
-from .wrapping import wrap_model
 
 __all__ = [
     "CartesianGrid",

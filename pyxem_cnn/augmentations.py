@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from pyxem_cnn.polar import PolarGrid
+    from pyxem_cnn.detector.polar import PolarGrid
 
 Range = tuple[float, float]
 

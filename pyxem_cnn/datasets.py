@@ -15,7 +15,7 @@ from pyxem_cnn.rotations import about_z, multiply
 from pyxem_cnn.simulation.rendering import render_polar
 
 if TYPE_CHECKING:
-    from pyxem_cnn.polar import PolarGrid
+    from pyxem_cnn.detector.polar import PolarGrid
     from pyxem_cnn.simulation.library import ZoneAxisLibrary
 
 _NO_NOISE = math.inf

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from pyxem_cnn.polar import PolarGrid
+    from pyxem_cnn.detector.polar import PolarGrid
     from pyxem_cnn.simulation.kinematic import KinematicSimulator
 
 __all__ = ["ErrorSummary", "modulo_twins", "pattern_difference", "summarize_errors"]

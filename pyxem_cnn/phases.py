@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyxem_cnn import _cif
 from pyxem_cnn._checks import check_type, given_expected
-from pyxem_cnn._crystal_structure import (
+from pyxem_cnn.crystal import cif
+from pyxem_cnn.crystal.checks import check_lattice, check_sites
+from pyxem_cnn.crystal.expansion import Report
+from pyxem_cnn.crystal.settings import choose_setting
+from pyxem_cnn.crystal.structure import (
     CrystalStructure,
     build,
     tell,
 )
-from pyxem_cnn._expansion import Report
-from pyxem_cnn._settings import choose_setting
-from pyxem_cnn._structure_checks import check_lattice, check_sites
 
 if TYPE_CHECKING:
     from diffpy.structure import Structure
@@ -63,7 +63,7 @@ def read_cif(
     """
     path = Path(check_type("path", path, (str, Path)))
     report = Report()
-    content = _cif.read_content(path, block, space_group, report)
+    content = cif.read_content(path, block, space_group, report)
     lattice = check_lattice(content.lattice)
     crystal = build(
         path.stem,
@@ -73,7 +73,7 @@ def read_cif(
         content.sites,
         report,
     )
-    _cif.check_formula(content, crystal.elements, crystal.occupancies, report)
+    cif.check_formula(content, crystal.elements, crystal.occupancies, report)
     return tell(crystal, report)
 
 

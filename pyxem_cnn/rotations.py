@@ -168,7 +168,7 @@ def to_rotation_vector(q: Array) -> Array:
 
 
 def angle_between(p: Array, q: Array) -> Array:
-    """Return the rotation angle (...) in radians from ``p`` to ``q``, both (..., 4), no symmetry."""
+    """Return the angle (...) in radians from ``p`` to ``q``, both (..., 4), without symmetry."""
     # arctan2 is exact for small angles, where arccos loses half the digits.
     relative = multiply(conjugate(p), q)
     vector = (relative[..., 1:] ** 2).sum(-1) ** 0.5

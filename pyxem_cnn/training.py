@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxem_cnn._checks import check_positive, given_expected
-from pyxem_cnn.polar import PolarGrid
+from pyxem_cnn.detector.polar import PolarGrid
 
 if TYPE_CHECKING:
     import torch

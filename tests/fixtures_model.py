@@ -50,8 +50,8 @@ def template_model(rotations: np.ndarray, name: str = "templates"):
     """Return a model that correlates patterns with those of rotations (n, 4)."""
     import torch
 
-    from pyxem_cnn.grids import PolarGrid
-    from pyxem_cnn.wrapping import wrap_model
+    from pyxem_cnn.detector.grids import PolarGrid
+    from pyxem_cnn.model.wrapping import wrap_model
 
     grid = PolarGrid()
     kx = grid.radii[:, None] * np.cos(grid.azimuths)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pyxem_cnn import augmentations as aug
-from pyxem_cnn.grids import PolarGrid
+from pyxem_cnn.detector.grids import PolarGrid
 
 GRID = PolarGrid(n_radial=20, n_azimuthal=64, k_min=0.1, k_max=1.1)
 AREAS = torch.as_tensor(GRID.bin_areas, dtype=torch.float32)

@@ -312,8 +312,8 @@ def test_refusals_before_training(tmp_path, monkeypatch, options, words) -> None
 
 
 def test_our_warnings_are_shown_and_others_not(capsys) -> None:
-    from pyxem_cnn._crystal_structure import CrystalStructure
     from pyxem_cnn.cli._console import messages
+    from pyxem_cnn.crystal.structure import CrystalStructure
 
     with messages(debug=False):
         warnings.warn("not ours", FutureWarning, stacklevel=1)

@@ -12,7 +12,7 @@ from diffsims.generators.simulation_generator import SimulationGenerator
 from orix.quaternion import Rotation
 
 from pyxem_cnn.datasets import Conditions, PatternSource
-from pyxem_cnn.grids import PolarGrid
+from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.rotations import disorientation_angle, multiply, zone_axis
 from pyxem_cnn.simulation.decoys import decoy_library
 from pyxem_cnn.simulation.library import kinematic_library, library_from_simulation

@@ -15,17 +15,11 @@ NAME = "pyxem_cnn"
 # A module may import from its own room and from the rooms above it in this list.
 ROOMS = [
     {"_checks", "_torch", "_version"},
-    # the crystal, the detector, the grids and the operator, networks
-    {"_cif", "_cif_block", "_cif_symmetry", "_crystal_structure", "_expansion", "_orix_symmetry"}
-    | {"_settings", "_structure_checks", "phases", "rotations", "symmetry"}
-    | {"_geometry_checks", "calibration", "direct_beam", "geometry"}
-    | {"_resampling_kernels", "area_weights", "grids", "polar", "polar_geometry", "resampling"}
-    | {"augmentations", "networks", "preprocessing"},
+    # the crystal; the detector, the grids and the operator; networks
+    {"rotations", "phases", "crystal", "detector"} | {"networks", "augmentations", "preprocessing"},
     {"simulation", "targets"},
     {"datasets", "metrics"},
-    {"_model_check", "_model_file", "_model_handle", "_shipped_models", "_torchscript"}
-    | {"model", "model_description", "wrapping"}
-    | {"_lightning", "explain", "training"},
+    {"model", "training", "_lightning"},
     {"indexing"},
     {"signals"},
     {"cli", "data", "plot"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyxem_cnn.grids import PolarGrid
+from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.metrics import modulo_twins, pattern_difference, summarize_errors
 from pyxem_cnn.rotations import about_z, multiply, random_quaternions, with_zone_axis
 from pyxem_cnn.simulation.kinematic import KinematicSimulator

@@ -12,7 +12,7 @@ import torch
 
 from pyxem_cnn import _lightning, training
 from pyxem_cnn.datasets import Conditions, PatternSource
-from pyxem_cnn.grids import PolarGrid
+from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.model import load_model
 from pyxem_cnn.training import VALIDATION_ELECTRONS, TrainingConfig, train
 from tests._crystals import crystal, diffsims_phase

@@ -12,8 +12,8 @@ from pyxem_cnn._torch import limit_threads
 from pyxem_cnn.rotations import multiply
 
 if TYPE_CHECKING:
+    from pyxem_cnn.detector.resampling import ResamplingOperator
     from pyxem_cnn.model import OrientationModel
-    from pyxem_cnn.resampling import ResamplingOperator
 
 __all__ = ["COLUMNS", "LEFT_OUT", "NOT_INDEXED", "BlockPredictor"]
 

@@ -138,7 +138,7 @@ def _warn_of_lost_axes(phase: Any, suffix: str) -> None:
     """Warn if orix's group of the same name has its axes elsewhere."""
     from orix.crystal_map import Phase
 
-    from pyxem_cnn._orix_symmetry import same_matrices, symmetry_matrices
+    from pyxem_cnn.crystal.orix_symmetry import same_matrices, symmetry_matrices
 
     group = phase.point_group
     if group is None:

@@ -13,10 +13,10 @@ import numpy as np
 
 from pyxem_cnn._checks import check_positive, check_type, given_expected
 from pyxem_cnn._torch import limit_threads, resolve_device
-from pyxem_cnn.geometry import DetectorGeometry, find_center, shifts_from_beam_shift
+from pyxem_cnn.detector.geometry import DetectorGeometry, find_center, shifts_from_beam_shift
+from pyxem_cnn.detector.polar import PolarGeometry, ResamplingOperator
 from pyxem_cnn.indexing.block import COLUMNS, NOT_INDEXED, BlockPredictor
 from pyxem_cnn.model import OrientationModel, load_model
-from pyxem_cnn.polar import PolarGeometry, ResamplingOperator
 
 if TYPE_CHECKING:
     import dask.array as da

@@ -48,6 +48,15 @@ class AzimuthalConfig:
     embedding: int = 64
     n_candidates: int = 16
 
+    def __post_init__(self) -> None:
+        """Check that the sizes fit each other."""
+        if self.n_azimuthal % self.n_bins or self.taps < self.n_azimuthal // self.n_bins:
+            raise ValueError(
+                f"n_azimuthal={self.n_azimuthal}, n_bins={self.n_bins} and taps={self.taps} do not "
+                "fit: expected n_bins to divide n_azimuthal, and at least n_azimuthal / n_bins "
+                "taps. Change n_bins or the polar grid."
+            )
+
 
 class CirculantMix(nn.Module):
     """Mix positions of the azimuth, each channel with its own circular kernel."""
@@ -153,8 +162,8 @@ class AzimuthalNetwork(nn.Module):
         """
         batch = counts.shape[0]
         mask = mask.expand_as(counts)
-        # The square root makes Poisson noise even; what is the same all around a ring is background;
-        # the scale of the counts carries no orientation.
+        # The square root makes Poisson noise even; what is the same all around a ring is
+        # background; the scale of the counts carries no orientation.
         value = counts.clamp(min=0.0).sqrt() * mask
         ring = value.sum(dim=2, keepdim=True) / mask.sum(dim=2, keepdim=True).clamp(min=1e-6)
         value = (value - ring) * mask

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hyperspy.signal import BaseSignal
     from orix.crystal_map import CrystalMap
 
-    from pyxem_cnn.geometry import DetectorGeometry
+    from pyxem_cnn.detector.geometry import DetectorGeometry
     from pyxem_cnn.model import OrientationModel
     from pyxem_cnn.signals.orientation_prediction import LazyOrientationPrediction
 
@@ -78,8 +78,8 @@ def get_orientation_map_cnn(
         The orientations. ``prop`` holds ``scores`` of shape (points, n_best) and
         ``reliability``, 0 to 100. Positions that were left out are not in the data; positions
         without an orientation have the phase id -1. ``frame`` says whether the rotations are in
-        the "detector" or, with a `scan_rotation`, in the "scan" frame. With three navigation axes, a list of maps
-        in the order of the slowest axis. With `lazy_output`, a
+        the "detector" or, with a `scan_rotation`, in the "scan" frame. With three navigation
+        axes, a list of maps in the order of the slowest axis. With `lazy_output`, a
         :class:`pyxem_cnn.LazyOrientationPrediction`.
 
     Raises

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyxem_cnn.calibration import electron_wavelength
+from pyxem_cnn.detector.calibration import electron_wavelength
 from pyxem_cnn.rotations import conjugate, to_matrix
 
 if TYPE_CHECKING:
@@ -71,19 +71,12 @@ def structure_factors_squared(crystal: CrystalStructure, hkl: np.ndarray) -> np.
     intensity
         |F|^2 in angstrom^2, shape (n,).
     """
-    from diffpy.structure import Atom, Lattice, Structure
     from diffsims.utils.sim_utils import get_kinematical_intensities
 
     g = np.linalg.norm(hkl @ crystal.reciprocal_basis.T, axis=1)
     # In blocks: diffsims makes arrays of (reflections, atoms, 5).
     rows = max(1, 2_000_000 // len(crystal.elements))
-    # diffsims takes back what orix does to the atoms of a lattice that it turns. Nothing was done
-    # to ours: give them in diffpy's orientation of the cell, where there is nothing to take back.
-    sites = zip(crystal.elements, crystal.positions, crystal.occupancies, strict=True)
-    structure = Structure(
-        [Atom(element, xyz=xyz, occupancy=occupancy) for element, xyz, occupancy in sites],
-        lattice=Lattice(*crystal.lattice),
-    )
+    structure = crystal.to_diffpy()
     parts = [
         get_kinematical_intensities(structure, hkl[i : i + rows], g[i : i + rows])
         for i in range(0, len(hkl), rows)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from pyxem_cnn.polar import PolarGrid
+    from pyxem_cnn.detector.polar import PolarGrid
 
 # The kernel's spots reach so many standard deviations; 6e-5 of them lies outside.
 REACH = 4.0

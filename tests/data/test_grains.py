@@ -99,7 +99,7 @@ def test_direct_beam_lies_at_the_origin(scan_and_truth) -> None:
 
 
 def test_geometry_is_read_from_the_signal(scan_and_truth) -> None:
-    from pyxem_cnn.geometry import DetectorGeometry
+    from pyxem_cnn.detector.geometry import DetectorGeometry
 
     geometry = DetectorGeometry.from_signal(scan_and_truth[0])
     np.testing.assert_allclose(geometry.center, Detector().center)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyxem_cnn.grids import PolarGrid
+from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.model import ModelDescription, OrientationModel
 from pyxem_cnn.rotations import random_quaternions
 from pyxem_cnn.simulation.kinematic import KinematicSimulator

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from pyxem_cnn.geometry import DetectorGeometry
+from pyxem_cnn.detector.geometry import DetectorGeometry
+from pyxem_cnn.detector.polar import ResamplingOperator
 from pyxem_cnn.indexing.block import COLUMNS, BlockPredictor, _compete, _readable
-from pyxem_cnn.polar import ResamplingOperator
 from pyxem_cnn.rotations import about_z, multiply
 from pyxem_cnn.signals.orientation_prediction import COLUMNS as SIGNAL_COLUMNS
 

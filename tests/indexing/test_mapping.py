@@ -12,7 +12,7 @@ import pytest
 from pyxem.signals import Diffraction2D, ElectronDiffraction2D, PolarDiffraction2D
 
 import pyxem_cnn  # noqa: F401  (attaches the methods)
-from pyxem_cnn.geometry import DetectorGeometry
+from pyxem_cnn.detector.geometry import DetectorGeometry
 from pyxem_cnn.indexing.mapping import get_orientation_map
 from pyxem_cnn.rotations import about_z, multiply
 from pyxem_cnn.signals.orientation_prediction import LazyOrientationPrediction

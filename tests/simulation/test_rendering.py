@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyxem_cnn.grids import PolarGrid
+from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.simulation.rendering import render_polar
 
 GRID = PolarGrid(n_radial=14, n_azimuthal=48, k_min=0.2, k_max=1.6)

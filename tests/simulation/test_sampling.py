@@ -129,7 +129,7 @@ def test_sector_smaller_than_the_spacing():
 def test_generic_direction_lies_off_every_symmetry_element_in_all_settings():
     """Otherwise one of the 230 groups, in one of its settings, would have no sector."""
     centre = _GENERIC_DIRECTION / np.linalg.norm(_GENERIC_DIRECTION)
-    from pyxem_cnn.symmetry import basis_matrix, cartesian
+    from pyxem_cnn.crystal.symmetry import basis_matrix, cartesian
 
     done = set()
     for setting in gemmi.spacegroup_table():

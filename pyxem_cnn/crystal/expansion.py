@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pyxem_cnn.symmetry import Operations
+from pyxem_cnn.crystal.symmetry import Operations
 
 # Atoms nearer than this are one place: .cif coordinates are often rounded to 0.333 or 0.67.
 SAME_PLACE = 0.05  # angstrom

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxem_cnn._checks import check_positive, check_shape
-from pyxem_cnn._model_check import ModelFileError, TensorCheck, example_inputs
-from pyxem_cnn._model_file import ModelFile, pack, unpack, write
-from pyxem_cnn._shipped_models import available_models, find_model
 from pyxem_cnn._torch import resolve_device
-from pyxem_cnn._torchscript import as_input, load_module, module_for, to_torchscript
-from pyxem_cnn.grids import grid_from_dict
-from pyxem_cnn.model_description import ModelDescription, summarise
+from pyxem_cnn.detector.grids import grid_from_dict
+from pyxem_cnn.model.description import ModelDescription, summarise
+from pyxem_cnn.model.file import ModelFile, pack, unpack, write
+from pyxem_cnn.model.shipped import available_models, find_model
+from pyxem_cnn.model.test_tensors import ModelFileError, TensorCheck, example_inputs
+from pyxem_cnn.model.torchscript import as_input, load_module, module_for, to_torchscript
 from pyxem_cnn.targets import Decoded, target_from_dict
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ class OrientationModel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the file, from which the other side loads the model once per process."""
-        from pyxem_cnn._model_handle import ModelHandle
+        from pyxem_cnn.model.handle import ModelHandle
 
         return ModelHandle.load, (ModelHandle(self.sha256, self._data),)
 

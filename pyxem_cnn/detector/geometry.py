@@ -9,15 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyxem_cnn._checks import given_expected
-from pyxem_cnn._geometry_checks import (
-    check_angle,
-    check_center,
-    check_ellipticity,
-    check_mask,
-    check_scale,
-    check_shape,
-)
-from pyxem_cnn.calibration import (
+from pyxem_cnn.detector.calibration import (
     check_beam_energy,
     electron_wavelength,
     read_beam_energy,
@@ -25,7 +17,15 @@ from pyxem_cnn.calibration import (
     read_linear_axis,
     scale_factor,
 )
-from pyxem_cnn.direct_beam import DirectBeam, find_center, shifts_from_beam_shift
+from pyxem_cnn.detector.checks import (
+    check_angle,
+    check_center,
+    check_ellipticity,
+    check_mask,
+    check_scale,
+    check_shape,
+)
+from pyxem_cnn.detector.direct_beam import DirectBeam, find_center, shifts_from_beam_shift
 from pyxem_cnn.rotations import about_z
 
 __all__ = [

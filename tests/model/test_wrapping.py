@@ -10,15 +10,15 @@ import torch
 from orix.quaternion import Orientation, Rotation, symmetry
 from torch import Tensor, nn
 
-from pyxem_cnn._model_check import ModelFileError, example_inputs
 from pyxem_cnn._torch import ignore_torchscript_deprecation
-from pyxem_cnn.grids import CartesianGrid, PolarGrid
+from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid
 from pyxem_cnn.model import OrientationModel, load_model
+from pyxem_cnn.model.test_tensors import ModelFileError, example_inputs
+from pyxem_cnn.model.wrapping import wrap_model
 from pyxem_cnn.phases import CrystalStructure
 from pyxem_cnn.preprocessing import Preprocessing
 from pyxem_cnn.rotations import random_quaternions
 from pyxem_cnn.targets.regression import REPRESENTATIONS
-from pyxem_cnn.wrapping import wrap_model
 
 GRID = CartesianGrid((6, 5), scale=0.2)
 CLASSES = Rotation(random_quaternions(4, np.random.default_rng(8)))

@@ -36,6 +36,7 @@ class ModelHandle:
     path: str | None = None
 
     def __post_init__(self) -> None:
+        """Check that there is one source."""
         if (self.data is None) == (self.path is None):
             given = (type(self.data).__name__, self.path)
             raise ValueError(given_expected("data and path", given, "exactly one of them"))
@@ -62,4 +63,5 @@ class ModelHandle:
             return _models[self.sha256]
 
     def __dask_tokenize__(self) -> tuple[str, str]:
+        """Return what tells this model from others."""
         return type(self).__name__, self.sha256

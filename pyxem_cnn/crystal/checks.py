@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyxem_cnn._checks import check_shape, given_expected
-from pyxem_cnn._expansion import Sites, is_element
+from pyxem_cnn.crystal.expansion import Sites, is_element
 
 
 def check_lattice(lattice: Any) -> tuple[float, ...]:

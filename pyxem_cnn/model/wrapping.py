@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxem_cnn._checks import check_choice, check_type, given_expected
-from pyxem_cnn._model_check import ModelFileError, example_inputs
-from pyxem_cnn._torchscript import to_torchscript, trace
 from pyxem_cnn.model import OrientationModel
-from pyxem_cnn.model_description import ModelDescription
+from pyxem_cnn.model.description import ModelDescription
+from pyxem_cnn.model.test_tensors import ModelFileError, example_inputs
+from pyxem_cnn.model.torchscript import to_torchscript, trace
 from pyxem_cnn.preprocessing import Preprocessing
 from pyxem_cnn.targets.base import checked_quaternions
 from pyxem_cnn.targets.classes import OUTPUTS, ClassTarget
@@ -20,7 +20,7 @@ from pyxem_cnn.targets.regression import REPRESENTATIONS, RegressionTarget
 if TYPE_CHECKING:
     import torch
 
-    from pyxem_cnn.grids import CartesianGrid, PolarGrid
+    from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid
     from pyxem_cnn.targets import Target
 
 __all__ = ["wrap_model"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._model_check import ModelFileError, TensorCheck
-from pyxem_cnn._torchscript import save_module
+from pyxem_cnn.model.test_tensors import ModelFileError, TensorCheck
+from pyxem_cnn.model.torchscript import save_module
 
 if TYPE_CHECKING:
     import torch

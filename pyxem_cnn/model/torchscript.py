@@ -9,8 +9,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pyxem_cnn._model_check import ModelFileError, TensorCheck
 from pyxem_cnn._torch import ignore_torchscript_deprecation
+from pyxem_cnn.model.test_tensors import ModelFileError, TensorCheck
 
 if TYPE_CHECKING:
     import numpy as np

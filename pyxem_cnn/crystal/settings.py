@@ -7,9 +7,9 @@ from collections import Counter
 
 import numpy as np
 
-from pyxem_cnn import symmetry
-from pyxem_cnn._crystal_structure import CrystalStructure, build, tell
-from pyxem_cnn._expansion import SAME_PLACE, Report, Sites
+from pyxem_cnn.crystal import symmetry
+from pyxem_cnn.crystal.expansion import SAME_PLACE, Report, Sites
+from pyxem_cnn.crystal.structure import CrystalStructure, build, tell
 
 
 def choose_setting(

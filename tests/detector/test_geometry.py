@@ -12,8 +12,8 @@ import pytest
 from pyxem.signals import BeamShift, ElectronDiffraction2D
 
 from pyxem_cnn import rotations
-from pyxem_cnn.calibration import scale_factor
-from pyxem_cnn.geometry import (
+from pyxem_cnn.detector.calibration import scale_factor
+from pyxem_cnn.detector.geometry import (
     DetectorGeometry,
     electron_wavelength,
     find_center,
@@ -447,7 +447,7 @@ def test_beam_shift_errors():
 
 
 def test_wandering_beam_end_to_end():
-    from pyxem_cnn.polar import PolarGrid, ResamplingOperator
+    from pyxem_cnn.detector.polar import PolarGrid, ResamplingOperator
 
     data = patterns_at(POSITIONS)
     found = find_center(data)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyxem_cnn._checks import given_expected
-from pyxem_cnn._expansion import Report
+from pyxem_cnn.crystal.expansion import Report
 
 
 def find_block(path: Path, name: str | None, report: Report) -> Any:

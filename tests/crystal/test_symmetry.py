@@ -8,8 +8,9 @@ from orix.plot import IPFColorKeyTSL
 from orix.quaternion.symmetry import get_point_group
 from orix.vector import Vector3d
 
-from pyxem_cnn import rotations, symmetry
-from pyxem_cnn._orix_symmetry import (
+from pyxem_cnn import rotations
+from pyxem_cnn.crystal import symmetry
+from pyxem_cnn.crystal.orix_symmetry import (
     OperatorSymmetry,
     point_group_from_matrices,
     same_matrices,

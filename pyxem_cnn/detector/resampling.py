@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyxem_cnn._checks import given_expected
-from pyxem_cnn.area_weights import AreaWeights, detector_weights, polar_weights
-from pyxem_cnn.geometry import DetectorGeometry
-from pyxem_cnn.grids import CartesianGrid, PolarGrid
-from pyxem_cnn.polar_geometry import PolarGeometry
+from pyxem_cnn.detector.area_weights import AreaWeights, detector_weights, polar_weights
+from pyxem_cnn.detector.geometry import DetectorGeometry
+from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid
+from pyxem_cnn.detector.polar_geometry import PolarGeometry
 
 __all__ = ["MINIMUM_COVERAGE", "ResamplingOperator"]
 
@@ -48,8 +48,8 @@ class ResamplingOperator:
     Parameters
     ----------
     geometry
-        Of the patterns: :class:`~pyxem_cnn.geometry.DetectorGeometry`, or
-        :class:`~pyxem_cnn.polar.PolarGeometry` for patterns that are polar already.
+        Of the patterns: :class:`~pyxem_cnn.detector.geometry.DetectorGeometry`, or
+        :class:`~pyxem_cnn.detector.polar.PolarGeometry` for patterns that are polar already.
     grid
         Target grid.
 
@@ -157,7 +157,7 @@ class ResamplingOperator:
         values = np.zeros((n, int(np.prod(self.grid.shape))), dtype=np.float32)
         if shifts is None:
             if n:
-                from pyxem_cnn._resampling_kernels import resample
+                from pyxem_cnn.detector.kernels import resample
 
                 resample(counts.reshape(n, -1), *self._sparse, values)
             return values.reshape(n, *self.grid.shape), self._coverage
@@ -171,7 +171,7 @@ class ResamplingOperator:
         self, counts: np.ndarray, shifts: np.ndarray, values: np.ndarray, coverage: np.ndarray
     ) -> None:
         """Fill values and coverage, taking patterns of the same quarter pixels together."""
-        from pyxem_cnn._resampling_kernels import resample_shifted
+        from pyxem_cnn.detector.kernels import resample_shifted
 
         geometry = self.geometry
         ny, nx = geometry.shape

@@ -10,8 +10,8 @@ import warnings
 import numpy as np
 import pytest
 
-from pyxem_cnn.geometry import DetectorGeometry
-from pyxem_cnn.polar import (
+from pyxem_cnn.detector.geometry import DetectorGeometry
+from pyxem_cnn.detector.polar import (
     MINIMUM_COVERAGE,
     CartesianGrid,
     PolarGeometry,
@@ -466,7 +466,7 @@ def test_operator_errors(small_operator):
 
 def test_import_is_cheap():
     code = (
-        "import sys, pyxem_cnn.polar, pyxem_cnn.geometry\n"
+        "import sys, pyxem_cnn.detector.polar, pyxem_cnn.detector.geometry\n"
         "heavy = {'torch', 'pyxem', 'numba', 'hyperspy', 'scipy', 'pint', 'dask'}\n"
         "sys.exit(' '.join(heavy & set(sys.modules)) or None)"
     )

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyxem_cnn._checks import check_positive, check_type
-from pyxem_cnn._model_file import FORMAT, FORMAT_VERSION
-from pyxem_cnn.grids import CartesianGrid, PolarGrid
+from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid
+from pyxem_cnn.model.file import FORMAT, FORMAT_VERSION
 from pyxem_cnn.targets import Target
 
 if TYPE_CHECKING:

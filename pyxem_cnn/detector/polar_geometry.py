@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pyxem_cnn._checks import given_expected
-from pyxem_cnn._geometry_checks import check_mask
-from pyxem_cnn.calibration import read_beam_energy, read_camera_length, scale_factor
+from pyxem_cnn.detector.calibration import read_beam_energy, read_camera_length, scale_factor
+from pyxem_cnn.detector.checks import check_mask
 
 __all__ = ["PolarGeometry"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pyxem_cnn import symmetry
-from pyxem_cnn._cif_block import number_value, text_value
-from pyxem_cnn._expansion import Report
+from pyxem_cnn.crystal import symmetry
+from pyxem_cnn.crystal.cif_block import number_value, text_value
+from pyxem_cnn.crystal.expansion import Report
 
 _OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
 _HALL = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn import _expansion, rotations, symmetry
+from pyxem_cnn import rotations
 from pyxem_cnn._checks import check_shape, given_expected
-from pyxem_cnn._structure_checks import check_elements, check_lattice, check_sites
+from pyxem_cnn.crystal import expansion, symmetry
+from pyxem_cnn.crystal.checks import check_elements, check_lattice, check_sites
 
 if TYPE_CHECKING:
     from diffpy.structure import Structure
@@ -150,7 +151,7 @@ class CrystalStructure:
         lattice = check_lattice(lattice)
         sites = check_sites(elements, positions, occupancies, u_iso)
         group = symmetry.find_space_groups(space_group, lattice)[0]
-        report = _expansion.Report()
+        report = expansion.Report()
         if group.ext == "1" and ":" not in str(space_group):
             report.warnings.append(
                 f"space_group: got {space_group!r}, which has two origin choices; choice 1 is "
@@ -228,7 +229,9 @@ class CrystalStructure:
         Returns
         -------
         structure
-            Structure whose lattice has x along a and z along c*.
+            Structure in diffpy's own orientation of the cell (z along c, y in the plane of b and
+            c). orix turns it to x along a and z along c* when it makes a phase of it, and diffsims
+            takes that back where it computes structure factors: it relies on the two together.
         """
         from diffpy.structure import Atom, Lattice, Structure
 
@@ -238,8 +241,7 @@ class CrystalStructure:
                 self.elements, self.positions, self.occupancies, self.u_iso, strict=True
             )
         ]
-        # orix turns a lattice that is not aligned and moves the atoms in it; this one stays.
-        return Structure(atoms, lattice=Lattice(base=self.basis.T), title=self.name)
+        return Structure(atoms, lattice=Lattice(*self.lattice), title=self.name)
 
     def to_phase(self) -> Phase:
         """Return an orix phase whose point group holds exactly our operators.
@@ -255,7 +257,7 @@ class CrystalStructure:
         """
         from orix.crystal_map import Phase
 
-        from pyxem_cnn._orix_symmetry import has_point_group, point_group_from_matrices
+        from pyxem_cnn.crystal.orix_symmetry import has_point_group, point_group_from_matrices
 
         matrices = self.point_group_matrices()
         phase = Phase(name=self.name, structure=self.to_diffpy())
@@ -324,8 +326,8 @@ class CrystalStructure:
         text
             Cell, space group, atoms, smallest distance and what happened on reading.
         """
-        distances, _ = _expansion.neighbours(self.positions, self.basis)
-        distances = distances[distances > _expansion.SAME_PLACE]
+        distances, _ = expansion.neighbours(self.positions, self.basis)
+        distances = distances[distances > expansion.SAME_PLACE]
         shortest = float(distances.min(initial=np.inf))
         known = int(np.isfinite(self.u_iso).sum())
         lines = [
@@ -335,7 +337,7 @@ class CrystalStructure:
             f"displacements known for {known}",
             f"shortest distance {shortest:.3f} angstrom"
             if np.isfinite(shortest)
-            else f"no two atoms nearer than {_expansion.SEARCHED} angstrom",
+            else f"no two atoms nearer than {expansion.SEARCHED} angstrom",
             f"{len(self.translations)} symmetry operations, "
             f"{len(self.symmetry_quaternions())} rotations in the Laue group",
         ]
@@ -366,8 +368,8 @@ def build(
     lattice: Sequence[float],
     space_group: tuple[int, str],
     operations: symmetry.Operations,
-    sites: _expansion.Sites,
-    report: _expansion.Report,
+    sites: expansion.Sites,
+    report: expansion.Report,
 ) -> CrystalStructure:
     """Return the crystal that operations make of listed atoms.
 
@@ -408,7 +410,7 @@ def build(
     fitted = symmetry.symmetrized_lattice(lattice, operations)
     if not np.allclose(fitted, lattice, rtol=1e-5):
         report.notes.append(f"cell made symmetric, from {tuple(lattice)}")
-    cell = _expansion.expand(sites, operations, symmetry.basis_matrix(fitted), report)
+    cell = expansion.expand(sites, operations, symmetry.basis_matrix(fitted), report)
     crystal = CrystalStructure(
         name=name,
         lattice=fitted,
@@ -424,7 +426,7 @@ def build(
     return crystal if name else replace(crystal, name=crystal.formula)
 
 
-def tell(crystal: CrystalStructure, report: _expansion.Report) -> CrystalStructure:
+def tell(crystal: CrystalStructure, report: expansion.Report) -> CrystalStructure:
     """Return the crystal with its notes, log its summary and warn of what looks wrong.
 
     Parameters

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyxem_cnn import symmetry
-from pyxem_cnn._cif_block import find_block, number_value, text_value
-from pyxem_cnn._cif_symmetry import read_space_group
-from pyxem_cnn._expansion import Report, Sites, is_element
+from pyxem_cnn.crystal import symmetry
+from pyxem_cnn.crystal.cif_block import find_block, number_value, text_value
+from pyxem_cnn.crystal.cif_symmetry import read_space_group
+from pyxem_cnn.crystal.expansion import Report, Sites, is_element
 
 _CELL = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
 # Labels of the American Mineralogist database that do not start with a chemical symbol.

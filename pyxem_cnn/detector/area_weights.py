@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pyxem_cnn._checks import given_expected
-from pyxem_cnn.geometry import DetectorGeometry
-from pyxem_cnn.grids import CartesianGrid, PolarGrid
-from pyxem_cnn.polar_geometry import PolarGeometry
+from pyxem_cnn.detector.geometry import DetectorGeometry
+from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid
+from pyxem_cnn.detector.polar_geometry import PolarGeometry
 
 __all__ = ["AreaWeights", "detector_weights", "polar_weights"]
 

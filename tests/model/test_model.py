@@ -17,18 +17,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyxem_cnn import _model_file, _model_handle, _shipped_models, _torchscript
-from pyxem_cnn._model_check import TensorCheck, example_inputs
-from pyxem_cnn._model_handle import ModelHandle
 from pyxem_cnn._torch import ignore_torchscript_deprecation
-from pyxem_cnn.grids import PolarGrid
+from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.model import (
     ModelDescription,
     ModelFileError,
     OrientationModel,
     available_models,
+    handle,
     load_model,
+    shipped,
+    torchscript,
 )
+from pyxem_cnn.model import file as model_file
+from pyxem_cnn.model.handle import ModelHandle
+from pyxem_cnn.model.test_tensors import TensorCheck, example_inputs
 from pyxem_cnn.phases import CrystalStructure
 from pyxem_cnn.rotations import random_quaternions
 from pyxem_cnn.targets.classes import ClassTarget
@@ -113,10 +116,10 @@ def assert_same(a, b):
 
 def rewritten(model, **changes):
     """Return the model's file with other metadata, written as torch writes it."""
-    content = _model_file.unpack(model.to_bytes(), "it")
+    content = model_file.unpack(model.to_bytes(), "it")
     metadata = {k: v for k, v in (dict(content.metadata) | changes).items() if v is not ...}
-    return _model_file.pack(
-        model.module, _model_file.ModelFile(metadata, content.arrays, content.check)
+    return model_file.pack(
+        model.module, model_file.ModelFile(metadata, content.arrays, content.check)
     )
 
 
@@ -220,12 +223,12 @@ class TestHandle:
             ModelHandle("0" * 64, path=str(path)).load()
 
     def test_forgets_what_was_not_used_lately(self, model, path, monkeypatch):
-        monkeypatch.setattr(_model_handle, "_MOST_MODELS", 1)
+        monkeypatch.setattr(handle, "_MOST_MODELS", 1)
         first = ModelHandle(model.sha256, path=str(path)).load()
         data = rewritten(model, name="other")
         other = ModelHandle(hashlib.sha256(data).hexdigest(), data)
         assert other.load().name == "other"
-        assert list(_model_handle._models) == [other.sha256]
+        assert list(handle._models) == [other.sha256]
         assert ModelHandle(model.sha256, path=str(path)).load() is not first
 
     def test_needs_one_source(self):
@@ -275,34 +278,34 @@ class TestPredict:
     def test_threads_share_a_model(self, model):
         inputs = [example_inputs(GRID.shape, seed) for seed in range(40)]
         expected = [model.predict(*pair) for pair in inputs]
-        _torchscript._modules.clear()
+        torchscript._modules.clear()
         with ThreadPoolExecutor(2) as pool:
             results = list(pool.map(lambda pair: model.predict(*pair), inputs))
         for a, b in zip(results, expected, strict=True):
             assert_same(a, b)
 
     def test_network_is_loaded_once_per_device(self, model, patterns, monkeypatch):
-        _torchscript._modules.clear()
+        torchscript._modules.clear()
         calls = []
-        original = _torchscript.load_module
+        original = torchscript.load_module
         monkeypatch.setattr(
-            _torchscript, "load_module", lambda *args: calls.append(args) or original(*args)
+            torchscript, "load_module", lambda *args: calls.append(args) or original(*args)
         )
         for _ in range(3):
             model.predict(*patterns, device="cpu")
         assert len(calls) == 1
 
     def test_networks_that_were_not_used_lately_are_dropped(self, model, patterns, monkeypatch):
-        monkeypatch.setattr(_torchscript, "_MOST_MODULES", 1)
+        monkeypatch.setattr(torchscript, "_MOST_MODULES", 1)
         expected = model.predict(*patterns)
         other = OrientationModel(rewritten(model, name="other"))
         assert_same(other.predict(*patterns), expected)
-        assert [key[0] for key in _torchscript._modules] == [other.sha256]
+        assert [key[0] for key in torchscript._modules] == [other.sha256]
         assert_same(model.predict(*patterns), expected)
 
     def test_a_network_that_cannot_be_frozen(self, model, patterns, monkeypatch, caplog):
         expected = model.predict(*patterns)
-        _torchscript._modules.clear()
+        torchscript._modules.clear()
 
         def fail(_):
             raise RuntimeError("cold")
@@ -345,7 +348,7 @@ class TestSave:
         def fail(*_):
             raise OSError("No space left on device")
 
-        monkeypatch.setattr(_model_file.os, step, fail)
+        monkeypatch.setattr(model_file.os, step, fail)
         with pytest.raises(OSError, match="No space left"):
             model.save(path, overwrite=True)
         assert path.read_bytes() == b"old"
@@ -402,7 +405,7 @@ class TestBuild:
     def test_given_test_inputs(self, description, patterns):
         counts = patterns[0]
         model = OrientationModel.build(Network(), description, (counts, np.ones_like(counts)))
-        check = _model_file.unpack(model.to_bytes(), "it").check
+        check = model_file.unpack(model.to_bytes(), "it").check
         np.testing.assert_array_equal(check.counts, counts)
         with pytest.raises(ValueError, match=r"test counts: got .*\(3, 2, 8\)"):
             OrientationModel.build(Network(), description, (counts[:, :2], counts[:, :2]))
@@ -522,9 +525,9 @@ class TestRefusedFiles:
     def test_altered_weights(self, model, tmp_path):
         other = Network()
         other.linear.bias.data += 0.1
-        content = _model_file.unpack(model.to_bytes(), "it")
+        content = model_file.unpack(model.to_bytes(), "it")
         path = tmp_path / "model.pt"
-        path.write_bytes(_model_file.pack(_torchscript.to_torchscript(other), content))
+        path.write_bytes(model_file.pack(torchscript.to_torchscript(other), content))
         with pytest.raises(ModelFileError, match="fails its test tensors on cpu.*'logits'"):
             load_model(path)
 
@@ -540,7 +543,7 @@ class TestRefusedFiles:
 class TestShippedModels:
     @pytest.fixture(autouse=True)
     def folder(self, model, tmp_path, monkeypatch):
-        monkeypatch.setattr(_shipped_models, "_FOLDER", tmp_path)
+        monkeypatch.setattr(shipped, "_FOLDER", tmp_path)
         model.save(tmp_path / "al_200kV.pt")
 
     def test_by_name(self, model):

@@ -39,7 +39,7 @@ class PolarGrid:
 
     Examples
     --------
-    >>> from pyxem_cnn.polar import PolarGrid
+    >>> from pyxem_cnn.detector.polar import PolarGrid
     >>> grid = PolarGrid(n_radial=3, n_azimuthal=4, k_min=0.1, k_max=0.7)
     >>> grid.shape
     (3, 4)

@@ -9,7 +9,7 @@ import numpy as np
 from pyxem_cnn._checks import given_expected
 
 if TYPE_CHECKING:
-    from pyxem_cnn.geometry import DetectorGeometry
+    from pyxem_cnn.detector.geometry import DetectorGeometry
 
 __all__ = ["DirectBeam", "find_center", "shifts_from_beam_shift"]
 

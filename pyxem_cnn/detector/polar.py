@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pyxem_cnn.grids import CartesianGrid, PolarGrid, grid_from_dict
-from pyxem_cnn.polar_geometry import PolarGeometry
-from pyxem_cnn.resampling import MINIMUM_COVERAGE, ResamplingOperator
+from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid, grid_from_dict
+from pyxem_cnn.detector.polar_geometry import PolarGeometry
+from pyxem_cnn.detector.resampling import MINIMUM_COVERAGE, ResamplingOperator
 
 __all__ = [
     "MINIMUM_COVERAGE",

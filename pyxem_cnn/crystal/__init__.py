@@ -1,0 +1,1 @@
+"""Crystal structures: read, checked, expanded, with the operations of their space groups."""

@@ -1,0 +1,1 @@
+"""The detector: calibration, geometry, direct beam, and resampling to the grids of networks."""
