@@ -88,6 +88,36 @@ def fe_multi_phase(models, n_scans=10):
     report("fe_multi_phase_grains, by grain", plain, modulo)
 
 
+def real_grain_map(models, data, size=45):
+    """Fill a real map of ferrite (bcc) and austenite (fcc) with patterns made by diffsims."""
+    from orix import io
+    from pyxem.signals import ElectronDiffraction2D
+
+    from pyxem_cnn.data._spots import Detector, expected_patterns
+
+    steel = io.load(data / "orientation_maps/sdss_ferrite_austenite.ang")[:size, :size]
+    rotations = steel.rotations.data.reshape(-1, 4)
+    # The file's phase 1 is austenite, 2 is ferrite; ours are bcc 0, fcc 1.
+    phase = np.where(steel.phase_id == 2, 0, 1)
+    detector = Detector()
+    patterns = np.empty((len(rotations), *detector.shape), dtype=np.float32)
+    for i, model in enumerate(models):
+        here = phase == i
+        patterns[here] = expected_patterns(rotations[here], detector, seed=i, phase=model.phase)
+    counts = np.random.default_rng(0).poisson(patterns).astype(np.uint16)
+    scan = ElectronDiffraction2D(counts.reshape(size, size, *detector.shape))
+    xmap = scan.get_orientation_map_cnn(
+        models,
+        geometry={"center": detector.center, "scale": detector.scale, "beam_energy": 200},
+        show_progressbar=False,
+    )
+    right = xmap.phase_id == phase
+    plain, modulo = degrees_off(rotations, xmap.rotations.data, models[0])
+    print(f"steel map, {size} x {size} points: phase right in {100 * right.mean():.1f} %")
+    for i, name in enumerate(("ferrite", "austenite")):
+        report(f"steel map, {name}", plain[phase == i], modulo[phase == i])
+
+
 def real_blo(model, data):
     """Open a real ASTAR scan of an unknown phase lazily and map it."""
     import hyperspy.api as hs
@@ -170,6 +200,8 @@ def main():
     if options.data is None:
         print("no --data: real patterns are left out")
         return
+    if {"bcc", "fcc"} <= set(models):
+        real_grain_map([models["bcc"], models["fcc"]], options.data)
     if "si" in models:
         real_blo(models["si"], options.data)
     if "gold" in models:

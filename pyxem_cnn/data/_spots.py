@@ -5,9 +5,12 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from orix.crystal_map import Phase
 
 __all__ = ["BEAM_ENERGY", "LATTICE_PARAMETER", "Detector", "expected_patterns", "simulated_spots"]
 
@@ -96,7 +99,9 @@ class Detector:
         return self.scale * np.hypot(columns - self.center[0], rows - self.center[1])
 
 
-def expected_patterns(rotations: np.ndarray, detector: Detector, seed: int) -> np.ndarray:
+def expected_patterns(
+    rotations: np.ndarray, detector: Detector, seed: int, phase: Phase | None = None
+) -> np.ndarray:
     """Return the expected electrons of every orientation.
 
     Parameters
@@ -107,6 +112,8 @@ def expected_patterns(rotations: np.ndarray, detector: Detector, seed: int) -> n
         The detector.
     seed
         Of the random factors on the intensities.
+    phase
+        What diffracts; silicon by default.
 
     Returns
     -------
@@ -116,7 +123,7 @@ def expected_patterns(rotations: np.ndarray, detector: Detector, seed: int) -> n
     generator = np.random.default_rng([seed, 1])
     patterns = np.empty((len(rotations), *detector.shape), dtype=np.float32)
     crystal = ~np.isnan(rotations[:, 0])
-    spots = iter(simulated_spots(rotations[crystal]))
+    spots = iter(simulated_spots(rotations[crystal], phase))
     for pattern, has_spots in zip(patterns, crystal, strict=True):
         pattern[:] = detector.direct_beam
         if not has_spots:
@@ -131,13 +138,17 @@ def expected_patterns(rotations: np.ndarray, detector: Detector, seed: int) -> n
     return patterns
 
 
-def simulated_spots(rotations: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return diffsims' spots of silicon for every orientation.
+def simulated_spots(
+    rotations: np.ndarray, phase: Phase | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return diffsims' spots for every orientation.
 
     Parameters
     ----------
     rotations
         Quaternions of shape (n, 4), scalar first, lab to crystal.
+    phase
+        What diffracts; silicon by default.
 
     Returns
     -------
@@ -151,7 +162,7 @@ def simulated_spots(rotations: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]
         from orix.quaternion import Rotation
 
         simulation = SimulationGenerator(BEAM_ENERGY).calculate_diffraction2d(
-            _silicon(),
+            _silicon() if phase is None else phase,
             Rotation(rotations),
             reciprocal_radius=_RADIUS,
             with_direct_beam=False,
@@ -162,7 +173,7 @@ def simulated_spots(rotations: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]
         return [(v.data[:, :2], np.asarray(v.intensity, dtype=float)) for v in vectors]
 
 
-def _silicon() -> Any:
+def _silicon() -> Phase:
     """Return the orix phase of silicon with all eight atoms, as diffsims wants it."""
     from diffpy.structure import Atom, Lattice, Structure
     from orix.crystal_map import Phase

@@ -326,6 +326,10 @@ def _as_prediction(
     own = prediction.axes_manager.navigation_axes
     for axis, other in zip(own, signal.axes_manager.navigation_axes, strict=True):
         axis.name, axis.units = other.name, other.units
+        if not other.is_uniform:
+            _logger.warning("the axis %s has no even step: positions are counted", other.name)
+            axis.units = "px"
+            continue
         axis.scale, axis.offset = other.scale, other.offset
     prediction.metadata.General.title = signal.metadata.get_item("General.title", "")
     prediction.metadata.add_dictionary(

@@ -10,7 +10,7 @@ from pyxem_cnn._checks import check_type
 
 __all__ = ["available_models", "find_model"]
 
-_FOLDER = Path(__file__).parent / "data" / "models"
+_FOLDER = Path(__file__).parents[1] / "data" / "models"
 
 
 def available_models() -> list[str]:

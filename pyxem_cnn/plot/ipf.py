@@ -69,6 +69,8 @@ def plot_ipf_maps(
         raise ValueError(given_expected("directions", directions, expected))
     if not_indexed not in _NOT_INDEXED:
         raise ValueError(given_expected("not_indexed", not_indexed, "'black' or 'white'"))
+    if xmap.size == 0:
+        raise ValueError("xmap has no points: all are left out. Plot a map with some points in it.")
     phases = [(i, phase) for i, phase in xmap.phases_in_data if i >= 0]
     panels = {
         direction: to_image(xmap, _rgba(xmap, phases, direction, _NOT_INDEXED[not_indexed]), 0.0)

@@ -124,6 +124,11 @@ class KinematicSimulator:
         g_max = np.hypot(k_max, sag + max_excitation_error)
         hkl = reflections_within(crystal.reciprocal_basis, g_max)
         intensity = structure_factors_squared(crystal, hkl)
+        if not len(hkl):
+            raise ValueError(
+                f"{crystal.name} has no reflection within k_max={k_max} 1/angstrom. Expected: a "
+                "radius beyond the shortest reflection. Use a larger k_max."
+            )
         keep = intensity > minimum_intensity * intensity.max(initial=0)
         self.hkl = hkl[keep]
         self.g = self.hkl @ crystal.reciprocal_basis.T
