@@ -66,10 +66,11 @@ def distort(
 
 
 def diffuse_background(n: int, grid: PolarGrid, generator: torch.Generator) -> Tensor:
-    """Return smooth backgrounds, shape (n, n_radial, 1), in counts per area, scaled to mean 1.
+    """Return smooth backgrounds in counts per area, shape (n, n_radial, n_azimuthal).
 
     Inelastic and thermal diffuse scattering: a mixture of an exponential, a Lorentzian and a
-    constant; one in ten has an amorphous ring.
+    constant; one in ten has an amorphous ring. Half of them are stronger on one side, or along one
+    direction.
 
     Parameters
     ----------
@@ -92,7 +93,20 @@ def diffuse_background(n: int, grid: PolarGrid, generator: torch.Generator) -> T
     ring = torch.exp(-(((k - ring_radius) / ring_width) ** 2) / 2)
     strength = torch.where(chance(n, 0.1, generator), torch.rand(n, generator=generator) * 3, 0.0)
     profile = profile + strength[:, None] * profile.mean(1, keepdim=True) * ring
-    return (profile / profile.mean(1, keepdim=True))[..., None]
+    profile = profile / profile.mean(1, keepdim=True)
+    return profile[..., None] * _uneven(n, grid, generator)[:, None]
+
+
+def _uneven(n: int, grid: PolarGrid, generator: torch.Generator) -> Tensor:
+    """Return factors around the azimuth, shape (n, n_azimuthal): one-sided, elongated or even."""
+    azimuth = torch.as_tensor(grid.azimuths, dtype=torch.float32)
+    exponent = torch.zeros(n, grid.n_azimuthal)
+    for fold in (1, 2):
+        direction = uniform(n, (0, 2 * math.pi), generator)[:, None]
+        strength = torch.where(chance(n, 0.5, generator), uniform(n, (0, 0.4), generator), 0.0)
+        exponent = exponent + strength[:, None] * (fold * azimuth - direction).cos()
+    factor = exponent.exp()
+    return factor / factor.mean(dim=1, keepdim=True)
 
 
 def direct_beam_tail(shift: Tensor, sigma: Tensor, strength: Tensor, grid: PolarGrid) -> Tensor:

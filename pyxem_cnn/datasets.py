@@ -79,7 +79,7 @@ class Conditions:
     center_error: float = 0.012
     scale_error: float = 0.025
     ellipticity: float = 0.01
-    background: aug.Range = (0.0, 0.97)
+    background: aug.Range = (0.0, 0.99)
     direct_beam: aug.Range = (0.1, 100.0)
     half_width: aug.Range = (0.6, 2.4)
     beam_offset: float = 0.1

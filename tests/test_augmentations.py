@@ -81,11 +81,15 @@ class TestDistort:
 class TestDiffuseBackground:
     def test_is_smooth_and_scaled(self, generator):
         background = aug.diffuse_background(200, GRID, generator)
-        assert background.shape == (200, GRID.n_radial, 1)
+        assert background.shape == (200, *GRID.shape)
         assert (background > 0).all()
-        torch.testing.assert_close(background.mean(1), torch.ones(200, 1))
+        torch.testing.assert_close(background.mean((1, 2)), torch.ones(200))
         # Most of them fall with the radius.
         assert (background[:, 0] > background[:, -1]).float().mean() > 0.8
+        # A quarter is the same all around, the others vary smoothly and moderately.
+        assert (background.amax(2) / background.amin(2)).amax() < math.exp(1.6) * 1.01
+        even = (background.amax(2) / background.amin(2)).amax(1) < 1.0001
+        assert 0.12 < float(even.float().mean()) < 0.4
 
 
 class TestDirectBeam:
