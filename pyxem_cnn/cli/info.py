@@ -44,13 +44,20 @@ def metrics_table(metrics: dict[str, Any]) -> Table:
             f"{one['median']:.2f}",
             f"{one['within_2']:.1f} %",
             f"{one['within_5']:.1f} %",
+            _percent(one.get("within_5_modulo_twins")),
             f"{one['n']}",
         ]
         for dose, one in metrics.items()
         if isinstance(one, dict) and {"median", "within_2", "within_5", "n"} <= set(one)
     ]
     title = "Errors on held-out simulated patterns"
-    return table(title, ["dose", "median (deg)", "within 2 deg", "within 5 deg", "patterns"], rows)
+    columns = ["dose", "median (deg)", "within 2 deg", "within 5 deg", "modulo twins", "patterns"]
+    return table(title, columns, rows)
+
+
+def _percent(value: float | None) -> str:
+    """Return a share, or a dash where it was not measured."""
+    return "-" if value is None else f"{value:.1f} %"
 
 
 def _description(model: OrientationModel) -> Table:
