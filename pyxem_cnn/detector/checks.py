@@ -69,6 +69,13 @@ def check_scale(scale: Any, shape: tuple[int, int]) -> tuple[float, float]:
 def check_mask(mask: Any, shape: tuple[int, int]) -> np.ndarray:
     """Return a read-only copy of a mask, True = leave out.
 
+    Parameters
+    ----------
+    mask
+        Booleans.
+    shape
+        Expected shape (rows, columns).
+
     Raises
     ------
     TypeError

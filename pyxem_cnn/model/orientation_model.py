@@ -87,11 +87,11 @@ class OrientationModel:
         ----------
         module
             Eager or scripted, ``forward(counts: Tensor, mask: Tensor) -> dict[str, Tensor]``
-            with counts and mask of shape (n_patterns, *grid shape). It is copied.
+            with counts and mask of shape ``(n_patterns, *grid.shape)``. It is copied.
         description
             Everything else.
         test_inputs
-            Counts and mask, each (n_patterns, *grid shape), for the test tensors. Made up by
+            Counts and mask, each ``(n_patterns, *grid.shape)``, for the test tensors. Made up by
             default; real patterns make the better test.
 
         Returns
@@ -172,10 +172,10 @@ class OrientationModel:
         ----------
         counts
             Mean counts per detector pixel in each bin, 0 where masked, shape
-            (n_patterns, *grid shape).
+            ``(n_patterns, *grid.shape)``.
         mask
             1 on valid bins, 0 on those left out (or the share of the bin that valid pixels
-            cover), shape (*grid shape) or (n_patterns, *grid shape).
+            cover), shape ``grid.shape`` or ``(n_patterns, *grid.shape)``.
         n_best
             How many orientations to return for each pattern, best first.
         device

@@ -215,7 +215,7 @@ def as_input(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.T
     Returns
     -------
     tensor
-        float32, on the device.
+        Tensor of float32, on the device.
     """
     import torch
 

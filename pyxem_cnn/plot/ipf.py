@@ -97,7 +97,7 @@ def ipf_colors(rotations: Rotation, phase: Phase, direction: str) -> np.ndarray:
     Parameters
     ----------
     rotations
-        orix rotations of shape (n,), lab to crystal.
+        Rotations of orix of shape (n,), lab to crystal.
     phase
         The phase, with a point group.
     direction
