@@ -171,7 +171,7 @@ def real_cinchonine(model, data):
         spots = scan.subtract_diffraction_background(
             "difference of gaussians", min_sigma=1, max_sigma=8, inplace=False
         )
-        spots.data = np.clip(spots.data - np.sqrt(summed + 1), 0, None)
+        spots.data = spots.data.clip(0)
         for name, signal in (("raw", scan), ("background removed", spots)):
             xmap = signal.get_orientation_map_cnn(
                 model, n_best=5, geometry=geometry, show_progressbar=False
