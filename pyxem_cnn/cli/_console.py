@@ -87,7 +87,7 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
     """
     drawn = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
-        drawn.add_column(column, justify="right" if number else "left")
+        drawn.add_column(column, justify="right" if number else "left", no_wrap=not number)
     for row in rows:
         drawn.add_row(*map(Text, row))
     return drawn
