@@ -22,7 +22,7 @@ ROOMS = [
     {"model", "training", "_lightning"},
     {"indexing"},
     {"signals"},
-    {"cli", "data", "plot"},
+    {"cli", "__main__", "data", "plot"},
 ]
 ROOM_OF = {name: number for number, names in enumerate(ROOMS) for name in names}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import uuid
 import warnings
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_positive, check_type, given_expected
+from pyxem_cnn._checks import check_choice, check_positive, check_type, given_expected
 from pyxem_cnn._torch import limit_threads, resolve_device
 from pyxem_cnn.detector.geometry import DetectorGeometry, find_center, shifts_from_beam_shift
 from pyxem_cnn.detector.polar import PolarGeometry, ResamplingOperator
@@ -126,6 +127,7 @@ def _resolve_geometry(
     is_polar = getattr(signal, "_signal_type", "") == "polar_diffraction"
     if geometry is None or isinstance(geometry, dict):
         options = dict(geometry or {})
+        _check_options(options, PolarGeometry if is_polar else DetectorGeometry)
         if is_polar:
             geometry = _polar_geometry(signal, options)
         else:
@@ -143,6 +145,13 @@ def _resolve_geometry(
         return geometry
     mask = _boolean_mask("signal_mask", signal_mask, shape, "the detector, (rows, columns)")
     return replace(geometry, mask=mask if geometry.mask is None else mask | geometry.mask)
+
+
+def _check_options(options: dict[str, Any], kind: type) -> None:
+    """Raise if a key is no argument of ``from_signal``."""
+    known = [name for name in inspect.signature(kind.from_signal).parameters if name != "signal"]
+    for key in options:
+        check_choice("key of geometry", key, known)
 
 
 def _polar_geometry(signal: Any, options: dict[str, Any]) -> PolarGeometry:
@@ -366,7 +375,7 @@ def _report_unindexed(data: np.ndarray) -> None:
     first = tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
     warnings.warn(
         f"{int(np.sum(bad))} of {bad.size} patterns are not indexed, the first at {first}: they "
-        "are empty, or hold NaN or infinite counts. They have the phase id -1 in the map.",
+        "hold no counts above zero, or NaN or infinite ones. They have the phase id -1 in the map.",
         UserWarning,
         stacklevel=4,
     )
