@@ -10,11 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import pyxem_cnn
-
 FOLDER = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(FOLDER.rglob("*.py"))
-NEEDS_MODEL = {"map_a_scan.py": "si_200kV"}
 
 
 def script_id(path: Path) -> str:
@@ -38,9 +35,6 @@ def test_example_is_short_and_opens_with_a_question(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SCRIPTS, ids=script_id)
 def test_example_runs(path: Path, tmp_path: Path) -> None:
-    model = NEEDS_MODEL.get(path.name)
-    if model is not None and model not in pyxem_cnn.available_models():
-        pytest.skip(f"the model {model} is not shipped")
     # In a folder of its own: nothing may be written beside the scripts.
     environment = {**os.environ, "MPLBACKEND": "Agg", "TMPDIR": str(tmp_path)}
     done = subprocess.run(

@@ -69,11 +69,15 @@ def test_other_sizes_turn_too(generator, taps, n_bins):
         )
     ).eval()
     counts, stride = torch.rand(2, 3, 32, generator=generator), 32 // n_bins
-    if taps < stride:
-        pytest.skip("the stem must see every azimuth bin")
     logits, _, _ = everything(network, counts, torch.ones(3, 32))
     turned, _, _ = everything(network, counts.roll(stride, -1), torch.ones(3, 32))
     torch.testing.assert_close(turned, logits.roll(1, 2), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("taps", "n_bins"), [(12, 20), (3, 8)])
+def test_sizes_that_do_not_fit_are_refused(taps, n_bins):
+    with pytest.raises(ValueError, match="do not fit: expected n_bins to divide n_azimuthal"):
+        AzimuthalConfig(n_azimuthal=32, n_bins=n_bins, taps=taps)
 
 
 def test_circulant_mix_is_a_circular_convolution(generator):
