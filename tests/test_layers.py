@@ -19,10 +19,11 @@ ROOMS = [
     {"rotations", "phases", "crystal", "detector"} | {"networks", "augmentations", "preprocessing"},
     {"simulation", "targets"},
     {"datasets", "metrics"},
+    {"maps", "plot"},
     {"model", "training", "_lightning"},
     {"indexing"},
     {"signals"},
-    {"cli", "__main__", "data", "plot"},
+    {"cli", "__main__", "data"},
 ]
 ROOM_OF = {name: number for number, names in enumerate(ROOMS) for name in names}
 

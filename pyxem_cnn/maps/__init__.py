@@ -1,0 +1,1 @@
+"""What is done with finished crystal maps: build, read, compare, find grains, export."""
