@@ -132,7 +132,7 @@ def test_only_one_module_builds_crystal_maps() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("CrystalMap"):
                 builders.add(name)
-    assert builders <= {f"{NAME}.indexing.crystal_map"}
+    assert builders <= {f"{NAME}.maps.building"}
 
 
 def test_networks_know_no_crystals() -> None:
