@@ -1,4 +1,4 @@
-"""The compiled renderer; imported when first needed, since numba is slow to import."""
+"""The compiled renderers; imported when first needed, since numba is slow to import."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ import numpy as np
 
 from pyxem_cnn.simulation.rendering import REACH, TABLE_STEPS_PER_SIGMA
 
-__all__ = ["render"]
+__all__ = ["render_on_pixels", "render_on_rings"]
 
-# A disc of radius 1 as one Gaussian at its centre and six on a ring, of equal weight:
-# 6/7 ring^2/2 + sigma^2 = 1/4, the second moment of a disc along an axis.
-_RING = np.float32(0.67)
-_RING_SIGMA = np.float32(math.sqrt(0.25 - 3 / 7 * 0.67**2))
-_SIXTH_TURN = np.float32(math.pi / 3)
 _REACH, _STEPS = np.float32(REACH), np.float32(TABLE_STEPS_PER_SIGMA)
 
 
@@ -32,7 +27,7 @@ def _cumulative(x, table):
 
 
 @numba.njit(nogil=True, fastmath=True, cache=True)
-def _add_spot(content, kx, ky, weight, sigma, k_min, step, table, profile):
+def _add_on_rings(content, kx, ky, weight, sigma, k_min, step, table, profile):
     """Add one Gaussian to a pattern (n_radial, n_azimuthal); ``profile`` is scratch space."""
     n_radial, n_azimuthal = content.shape
     radius = math.sqrt(kx * kx + ky * ky)
@@ -65,22 +60,57 @@ def _add_spot(content, kx, ky, weight, sigma, k_min, step, table, profile):
             row[start + j - n_azimuthal] += share * profile[j]
 
 
+@numba.njit(nogil=True, fastmath=True, cache=True)
+def _add_on_pixels(content, x, y, weight, sigma, table, profile):
+    """Add one Gaussian to an image; position and width in pixels, from the first one's corner."""
+    n_rows, n_columns = content.shape
+    reach = _REACH * sigma
+    top, bottom = max(0, int(math.floor(y - reach))), min(n_rows, int(math.ceil(y + reach)))
+    left, right = max(0, int(math.floor(x - reach))), min(n_columns, int(math.ceil(x + reach)))
+    if bottom <= top or right <= left:
+        return
+    before = _cumulative((left - x) / sigma, table)
+    for j in range(left, right):
+        after = _cumulative((j + 1 - x) / sigma, table)
+        profile[j - left] = (after - before) * weight
+        before = after
+    above = _cumulative((top - y) / sigma, table)
+    for i in range(top, bottom):
+        below = _cumulative((i + 1 - y) / sigma, table)
+        share = below - above
+        above = below
+        row = content[i]
+        for j in range(right - left):
+            row[left + j] += share * profile[j]
+
+
 @numba.njit(nogil=True, fastmath=True, parallel=True, cache=True)
-def render(content, k, intensity, sigma, disc_radius, ring_turn, k_min, step, table):
-    """Add all spots of all patterns to ``content`` (n, n_radial, n_azimuthal)."""
+def render_on_rings(content, k, intensity, offset, sigma, k_min, step, table):
+    """Add all sub-spots of all patterns to ``content`` (n, n_radial, n_azimuthal).
+
+    ``k`` (n, n_spots, 2), ``intensity`` (n, n_spots, n_parts), ``offset`` (n, n_parts, 2).
+    """
     for b in numba.prange(content.shape[0]):
         profile = np.empty(content.shape[2] + 1, dtype=np.float32)
-        is_disc = disc_radius[b] > 0
-        narrow = disc_radius[b] * _RING_SIGMA if is_disc else sigma[b]
         for s in range(k.shape[1]):
-            if intensity[b, s] <= 0:
-                continue
-            weight = intensity[b, s] / 7 if is_disc else intensity[b, s]
-            kx, ky = k[b, s, 0], k[b, s, 1]
-            _add_spot(content[b], kx, ky, weight, narrow, k_min, step, table, profile)
-            if is_disc:
-                for m in range(6):
-                    angle = ring_turn[b] + m * _SIXTH_TURN
-                    x = kx + _RING * disc_radius[b] * math.cos(angle)
-                    y = ky + _RING * disc_radius[b] * math.sin(angle)
-                    _add_spot(content[b], x, y, weight, narrow, k_min, step, table, profile)
+            for p in range(intensity.shape[2]):
+                weight = intensity[b, s, p]
+                if weight > 0:
+                    kx, ky = k[b, s, 0] + offset[b, p, 0], k[b, s, 1] + offset[b, p, 1]
+                    _add_on_rings(content[b], kx, ky, weight, sigma[b], k_min, step, table, profile)
+
+
+@numba.njit(nogil=True, fastmath=True, parallel=True, cache=True)
+def render_on_pixels(content, k, intensity, offset, sigma, scale, table):
+    """Add all sub-spots of all patterns to ``content`` (n, rows, columns), y up in ``k``."""
+    n_rows, n_columns = content.shape[1:]
+    for b in numba.prange(content.shape[0]):
+        profile = np.empty(n_columns + 1, dtype=np.float32)
+        width = sigma[b] / scale
+        for s in range(k.shape[1]):
+            for p in range(intensity.shape[2]):
+                weight = intensity[b, s, p]
+                if weight > 0:
+                    x = (k[b, s, 0] + offset[b, p, 0]) / scale + n_columns / 2
+                    y = n_rows / 2 - (k[b, s, 1] + offset[b, p, 1]) / scale
+                    _add_on_pixels(content[b], x, y, weight, width, table, profile)

@@ -1,26 +1,45 @@
-"""Batched rendering of spot lists as polar patterns, area-preserving, without a Cartesian detour.
+"""Batched rendering of spot lists as polar patterns or images, area-preserving.
 
-A Gaussian spot that is small against its distance from the direct beam is, in polar coordinates, a
-radial profile times an azimuthal profile. Bins receive the spot's integral over them (differences
-of the cumulative normal distribution), so that spots narrower than a bin lose nothing. A disc is
-seven Gaussians with the disc's own second moment. Only bins within four standard deviations are
-touched: a pattern costs microseconds.
+Bins receive a spot's integral over them (differences of the cumulative normal distribution), so
+that spots narrower than a bin lose nothing. In polar coordinates, a Gaussian that is small against
+its distance from the direct beam is a radial profile times an azimuthal profile. A disc is a few
+Gaussians with the disc's own second moment: of equal weight, or, for discs with structure, one for
+each direction of the incident beam that was simulated. Only bins within four standard deviations
+are touched: a pattern costs microseconds.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pyxem_cnn._checks import check_shape
+
 if TYPE_CHECKING:
-    from pyxem_cnn.detector.polar import PolarGrid
+    from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid
+
+__all__ = ["render_cartesian", "render_polar"]
 
 # The kernel's spots reach so many standard deviations; 6e-5 of them lies outside.
 REACH = 4.0
 # The cumulative normal distribution, tabulated: linear interpolation is right to 2e-6.
 TABLE_STEPS_PER_SIGMA = 256
+
+# A disc of radius 1 as one Gaussian at its centre and six on a ring, of equal weight:
+# 6/7 ring^2/2 + sigma^2 = 1/4, the second moment of a disc along an axis.
+_RING = 0.67
+_RING_SIGMA = math.sqrt(0.25 - 3 / 7 * _RING**2)
+
+
+class _Parts(NamedTuple):
+    """Gaussians that make up every spot."""
+
+    intensity: np.ndarray  # (n, n_spots, n_parts)
+    offset: np.ndarray  # (n, n_parts, 2), 1/angstrom
+    sigma: np.ndarray  # (n,), 1/angstrom
 
 
 def render_polar(
@@ -30,6 +49,7 @@ def render_polar(
     grid: PolarGrid,
     disc_radius: np.ndarray | None = None,
     ring_turn: np.ndarray | None = None,
+    tilts: np.ndarray | None = None,
 ) -> np.ndarray:
     """Render spots on a polar grid.
 
@@ -38,43 +58,136 @@ def render_polar(
     k
         Spot positions (kx, ky), y up, shape (n, n_spots, 2), 1/angstrom.
     intensity
-        Integral of each spot, shape (n, n_spots); 0 for no spot.
+        Integral of each spot, shape (n, n_spots); 0 for no spot. With `tilts`, the integral of
+        each of its parts, shape (n, n_spots, n_tilts).
     sigma
         Standard deviation of Gaussian spots, shape (n,), 1/angstrom. Meant for spots that are
-        further than about two sigma from the direct beam.
+        further than about two sigma from the direct beam. With `tilts`, that of the point spread
+        by which the discs are blurred besides.
     grid
         The polar grid.
     disc_radius
         Radius of discs, shape (n,), 1/angstrom; where it is above 0, the spot is a disc and
-        ``sigma`` is not used.
+        ``sigma`` is not used. Discs with `tilts` have it as well.
     ring_turn
         Angle in radians of the ring of Gaussians that make a disc, shape (n,). Draw it afresh for
         every pattern: a ring that turned with the pattern would tell a network the in-plane angle.
+    tilts
+        Displacement (x, y) of the spots for each simulated direction of the incident beam, shape
+        (n, n_tilts, 2), 1/angstrom: the points that fill a disc. They should cover the disc of
+        `disc_radius` evenly, or, without it, the disc whose second moment they have. A single
+        tilt is a single Gaussian, that of a disc if `disc_radius` is given.
 
     Returns
     -------
     content
         Integral of the pattern over each bin, shape (n, n_radial, n_azimuthal), float32: counts,
         if ``intensity`` is in counts.
-    """
-    n = len(k)
-    content = np.zeros((n, *grid.shape), dtype=np.float32)
-    zeros = np.zeros(n, dtype=np.float32)
-    arguments = (k, intensity, sigma, _or(disc_radius, zeros), _or(ring_turn, zeros))
-    from pyxem_cnn.simulation._rendering_kernel import render
 
-    render(
-        content,
-        *(np.ascontiguousarray(a, dtype=np.float32) for a in arguments),
-        grid.k_min,
-        grid.radial_step,
-        _cumulative_normal(),
-    )
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+    """
+    from pyxem_cnn.simulation._rendering_kernel import render_on_rings
+
+    parts = _parts(k, intensity, sigma, disc_radius, ring_turn, tilts)
+    content = np.zeros((len(k), *grid.shape), dtype=np.float32)
+    arrays = (_single(a) for a in (k, *parts))
+    render_on_rings(content, *arrays, grid.k_min, grid.radial_step, _cumulative_normal())
     return content
 
 
-def _or(array: np.ndarray | None, default: np.ndarray) -> np.ndarray:
-    return default if array is None else array
+def render_cartesian(
+    k: np.ndarray,
+    intensity: np.ndarray,
+    sigma: np.ndarray,
+    grid: CartesianGrid,
+    disc_radius: np.ndarray | None = None,
+    ring_turn: np.ndarray | None = None,
+    tilts: np.ndarray | None = None,
+) -> np.ndarray:
+    """Render spots as images, the direct beam in the middle.
+
+    Parameters
+    ----------
+    k, intensity, sigma
+        As in :func:`render_polar`, without its limit on the size of the spots.
+    grid
+        The pixels.
+    disc_radius, ring_turn, tilts
+        As in :func:`render_polar`.
+
+    Returns
+    -------
+    content
+        Integral of the pattern over each pixel, shape (n, rows, columns), float32, y up: rows
+        count downwards from the largest ky.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+    """
+    from pyxem_cnn.simulation._rendering_kernel import render_on_pixels
+
+    parts = _parts(k, intensity, sigma, disc_radius, ring_turn, tilts)
+    content = np.zeros((len(k), *grid.shape), dtype=np.float32)
+    arrays = (_single(a) for a in (k, *parts))
+    render_on_pixels(content, *arrays, grid.scale, _cumulative_normal())
+    return content
+
+
+def _parts(
+    k: np.ndarray,
+    intensity: np.ndarray,
+    sigma: np.ndarray,
+    disc_radius: np.ndarray | None,
+    ring_turn: np.ndarray | None,
+    tilts: np.ndarray | None,
+) -> _Parts:
+    """Return the Gaussians that every spot consists of."""
+    n, n_spots = k.shape[:2]
+    if tilts is not None:
+        check_shape("tilts", tilts, (n, "n_tilts", 2))
+        check_shape("intensity", intensity, (n, n_spots, tilts.shape[1]), "One for each tilt.")
+        return _Parts(intensity, tilts, np.hypot(sigma, _sigma_of_tilts(tilts, disc_radius)))
+    check_shape("intensity", intensity, (n, n_spots))
+    if disc_radius is None or not np.any(disc_radius):
+        return _Parts(intensity[..., None], np.zeros((n, 1, 2)), sigma)
+    return _uniform_discs(intensity, sigma, disc_radius, ring_turn)
+
+
+def _uniform_discs(
+    intensity: np.ndarray, sigma: np.ndarray, radius: np.ndarray, ring_turn: np.ndarray | None
+) -> _Parts:
+    """Return seven equal Gaussians for every disc, and one where the radius is 0."""
+    is_disc = radius > 0
+    angle = np.zeros(len(radius)) if ring_turn is None else ring_turn
+    angle = angle[:, None] + np.arange(6) * (math.pi / 3)
+    ring = _RING * radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    offset = np.concatenate([np.zeros((len(radius), 1, 2)), ring], axis=1)
+    weight = np.where(is_disc[:, None], 1 / 7, [1.0, 0, 0, 0, 0, 0, 0])
+    return _Parts(
+        intensity[..., None] * weight[:, None, :],
+        offset,
+        np.where(is_disc, _RING_SIGMA * radius, sigma),
+    )
+
+
+def _sigma_of_tilts(tilts: np.ndarray, disc_radius: np.ndarray | None) -> np.ndarray:
+    """Return the width (n,) that fills the gaps between points which cover a disc evenly.
+
+    Along an axis, a disc's second moment is radius^2/4. The points have a part of it, the Gaussians
+    the rest, but never less than the square of equal area that each point stands for.
+    """
+    spread = (tilts**2).sum(axis=-1).mean(axis=-1) / 2
+    square = 4 * spread if disc_radius is None else np.asarray(disc_radius, dtype=np.float64) ** 2
+    return np.sqrt(np.maximum(square / 4 - spread, square * math.pi / (12 * tilts.shape[1])))
+
+
+def _single(array: Any) -> np.ndarray:
+    return np.ascontiguousarray(array, dtype=np.float32)
 
 
 @cache

@@ -1,12 +1,12 @@
-"""The polar renderer against brute-force integrals over the bins."""
+"""The renderers against brute-force integrals over the bins."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from pyxem_cnn.detector.grids import PolarGrid
-from pyxem_cnn.simulation.rendering import render_polar
+from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid
+from pyxem_cnn.simulation.rendering import render_cartesian, render_polar
 
 GRID = PolarGrid(n_radial=14, n_azimuthal=48, k_min=0.2, k_max=1.6)
 
@@ -160,3 +160,135 @@ def test_arguments_are_left_alone(rng):
     render_polar(k, weight, np.full(2, 0.05, np.float32), GRID)
     np.testing.assert_array_equal(k, before)
     assert (weight == 1).all()
+
+
+def disc_points(n, radius, turn=0.0):
+    """Return points that cover a disc evenly (a sunflower), shape (n, 2)."""
+    i = np.arange(n) + 0.5
+    r, a = radius * np.sqrt(i / n), i * np.pi * (3 - np.sqrt(5)) + turn
+    return np.stack([r * np.cos(a), r * np.sin(a)], axis=-1)
+
+
+class TestDiscsWithStructure:
+    FINE = PolarGrid(n_radial=280, n_azimuthal=1024, k_min=0.2, k_max=1.6)
+    RADIUS = 0.12
+
+    def render(self, intensity, tilts, sigma=0.0, radius=RADIUS):
+        return render_polar(
+            np.array([[[0.6, 0.5]]]),
+            np.asarray(intensity)[None, None],
+            np.array([sigma]),
+            self.FINE,
+            disc_radius=None if radius is None else np.array([radius]),
+            tilts=tilts[None],
+        )[0]
+
+    @pytest.mark.parametrize("n", [7, 19, 61])
+    @pytest.mark.parametrize("radius", [RADIUS, None])
+    def test_even_points_make_an_even_disc(self, n, radius):
+        points = disc_points(n, self.RADIUS)
+        total, mean, spread = moments(
+            self.render(np.full(n, 3 / n), points, radius=radius), self.FINE
+        )
+        assert total == pytest.approx(3, rel=1e-4)
+        np.testing.assert_allclose(mean, points.mean(axis=0) + [0.6, 0.5], atol=2e-3)
+        # The points have the disc's own second moment, and each is widened by its square.
+        expected = self.RADIUS**2 * (1 / 4 + np.pi / (12 * n))
+        np.testing.assert_allclose(spread.mean(), expected, rtol=0.03)
+
+    def test_points_that_lie_too_far_inside_are_widened_more(self):
+        points = disc_points(19, 0.8 * self.RADIUS)
+        _, _, spread = moments(self.render(np.ones(19), points), self.FINE)
+        np.testing.assert_allclose(spread.mean(), self.RADIUS**2 / 4, rtol=0.03)
+
+    def test_the_bright_side_is_on_the_side_of_its_tilt(self):
+        points = disc_points(19, self.RADIUS)
+        right = (points[:, 0] > 0.3 * self.RADIUS).astype(float)
+        _, mean, _ = moments(self.render(right, points), self.FINE)
+        expected = points[right > 0].mean(axis=0) + [0.6, 0.5]
+        np.testing.assert_allclose(mean, expected, atol=2e-3)
+
+    def test_structure_against_brute_force(self):
+        # A linear slope across the disc, as of a rocking curve's flank.
+        points = disc_points(91, self.RADIUS)
+        slope = 1 + 6 * points[:, 0]
+
+        def density(x, y):
+            x, y = x - 0.6, y - 0.5
+            return (1 + 6 * x) * (np.hypot(x, y) < self.RADIUS) / (np.pi * self.RADIUS**2)
+
+        coarse = PolarGrid(n_radial=14, n_azimuthal=48, k_min=0.2, k_max=1.6)
+        found = render_polar(
+            np.array([[[0.6, 0.5]]]),
+            slope[None, None] / 91,
+            np.zeros(1),
+            coarse,
+            disc_radius=np.array([self.RADIUS]),
+            tilts=points[None],
+        )[0]
+        assert np.abs(found - brute_force(density, coarse)).sum() < 0.08
+
+    def test_point_spread_is_added(self):
+        points = disc_points(19, self.RADIUS)
+        _, _, sharp = moments(self.render(np.ones(19), points), self.FINE)
+        _, _, blurred = moments(self.render(np.ones(19), points, sigma=0.03), self.FINE)
+        np.testing.assert_allclose(blurred - sharp, 0.03**2, rtol=0.05)
+
+    def test_single_tilt_is_one_gaussian(self):
+        np.testing.assert_allclose(
+            self.render([2.0], np.zeros((1, 2)), sigma=0.02, radius=None),
+            one(0.6, 0.5, 0.02, 2.0, self.FINE),
+        )
+
+    def test_shapes_are_checked(self):
+        with pytest.raises(ValueError, match="intensity: got .*expected shape"):
+            self.render(np.ones(6), disc_points(7, 0.1))
+        with pytest.raises(ValueError, match="intensity"):
+            render_polar(np.zeros((1, 2, 2)), np.zeros((1, 3)), np.ones(1), GRID)
+
+
+class TestCartesian:
+    GRID = CartesianGrid(shape=(40, 60), scale=0.05)
+
+    def pixels(self, n=16):
+        """Return kx and ky of n x n samples in every pixel."""
+        rows, columns = self.GRID.shape
+        x = ((np.arange(columns * n) + 0.5) / n - columns / 2) * self.GRID.scale
+        y = (rows / 2 - (np.arange(rows * n) + 0.5) / n) * self.GRID.scale
+        return np.meshgrid(x, y)
+
+    def brute_force(self, density, n=16):
+        rows, columns = self.GRID.shape
+        value = density(*self.pixels(n)) * (self.GRID.scale / n) ** 2
+        return value.reshape(rows, n, columns, n).sum(axis=(1, 3))
+
+    @pytest.mark.parametrize(("kx", "ky"), [(0.31, 0.52), (-1.2, -0.7), (1.49, 0.0), (0.0, 0.99)])
+    @pytest.mark.parametrize("sigma", [0.03, 0.08])
+    def test_gaussian_against_brute_force(self, kx, ky, sigma):
+        found = render_cartesian(
+            np.array([[[kx, ky]]]), np.ones((1, 1)), np.array([sigma]), self.GRID
+        )[0]
+        np.testing.assert_allclose(found, self.brute_force(gaussian(kx, ky, sigma)), atol=2e-4)
+
+    def test_pixels_are_those_of_the_grid(self, rng):
+        k = rng.uniform(-1, 1, size=(1, 9, 2))
+        content = render_cartesian(k, np.ones((1, 9)), np.array([1e-4]), self.GRID)[0]
+        bins = self.GRID.find_bins(k[0, :, 0], k[0, :, 1])
+        expected = np.bincount(bins, minlength=content.size).reshape(content.shape)
+        np.testing.assert_allclose(content, expected, atol=1e-5)
+
+    @pytest.mark.parametrize("discs", [{}, {"disc_radius": np.full(1, 0.1)}])
+    def test_same_integral_and_centroid_as_polar(self, discs, rng):
+        k = np.array([[[0.5, 0.4]]])
+        fine = PolarGrid(n_radial=280, n_azimuthal=1024, k_min=0.2, k_max=1.6)
+        polar = moments(render_polar(k, np.ones((1, 1)), np.full(1, 0.03), fine, **discs)[0], fine)
+        image = render_cartesian(k, np.ones((1, 1)), np.full(1, 0.03), self.GRID, **discs)[0]
+        x, y = self.pixels(1)
+        assert image.sum() == pytest.approx(polar[0], rel=1e-4)
+        mean = [(image * x).sum(), (image * y).sum()]
+        np.testing.assert_allclose(mean, polar[1], atol=2e-3)
+
+    def test_empty(self):
+        content = render_cartesian(np.zeros((2, 0, 2)), np.zeros((2, 0)), np.ones(2), self.GRID)
+        assert content.shape == (2, 40, 60)
+        assert not content.any()
