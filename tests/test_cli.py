@@ -56,7 +56,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory):
 
 
 def median_error(xmap, truth) -> float:
-    from pyxem_cnn.plot import errors_in_degrees
+    from pyxem_cnn.maps.disorientation import errors_in_degrees
 
     degrees = errors_in_degrees(xmap, truth)
     return float(np.nanmedian(degrees))

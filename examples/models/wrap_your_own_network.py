@@ -21,7 +21,7 @@ from orix.quaternion import Rotation
 
 import pyxem_cnn
 from pyxem_cnn.data import grain_scan
-from pyxem_cnn.plot import errors_in_degrees
+from pyxem_cnn.maps.disorientation import errors_in_degrees
 
 scan, truth = grain_scan(Path(tempfile.mkdtemp()) / "scan.zspy", shape=(10, 10), n_grains=2)
 

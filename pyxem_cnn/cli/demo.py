@@ -142,8 +142,8 @@ def _report(xmap: CrystalMap, truth: CrystalMap, seconds: float) -> None:
 
 def _error_table(xmap: CrystalMap, truth: CrystalMap) -> Table:
     """Return the errors inside grains, on boundaries, on the specimen, and of all points."""
+    from pyxem_cnn.maps.disorientation import errors_in_degrees
     from pyxem_cnn.metrics import summarize_errors
-    from pyxem_cnn.plot import errors_in_degrees
 
     degrees = errors_in_degrees(xmap, truth)
     vacuum, boundary = truth.phase_id < 0, truth.prop["boundary"].astype(bool)

@@ -1,5 +1,5 @@
-from .errors import errors_in_degrees, plot_error_map
+from .errors import plot_error_map
 from .ipf import plot_ipf_maps
 from .properties import plot_property_map
 
-__all__ = ["errors_in_degrees", "plot_error_map", "plot_ipf_maps", "plot_property_map"]
+__all__ = ["plot_error_map", "plot_ipf_maps", "plot_property_map"]

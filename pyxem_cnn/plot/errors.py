@@ -6,71 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyxem_cnn._checks import check_positive, given_expected
+from pyxem_cnn._checks import check_positive
+from pyxem_cnn.maps.disorientation import errors_in_degrees
 from pyxem_cnn.metrics import summarize_errors
 from pyxem_cnn.plot._layout import check_map, show_image, to_image
-from pyxem_cnn.plot.ipf import best_quaternions
-from pyxem_cnn.rotations import disorientation_angle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from orix.crystal_map import CrystalMap, Phase
+    from orix.crystal_map import CrystalMap
 
-__all__ = ["errors_in_degrees", "plot_error_map"]
-
-
-def errors_in_degrees(xmap: CrystalMap, truth: CrystalMap) -> np.ndarray:
-    """Return the disorientation of every point from the true orientation.
-
-    Orientations count modulo the proper rotations of the true phase's Laue group.
-
-    Parameters
-    ----------
-    xmap
-        The map. The best orientation of every point counts.
-    truth
-        The true orientations at the same points.
-
-    Returns
-    -------
-    degrees
-        Shape (points in the data of `xmap`,). NaN where the truth has no phase (vacuum); infinite
-        where the map has none or another one: of another point group, or another cell by more
-        than 2 percent. Names do not count.
-
-    Raises
-    ------
-    ValueError
-        If the maps do not have the same points.
-    """
-    check_map("xmap", xmap)
-    check_map("truth", truth)
-    if xmap.is_in_data.shape != truth.is_in_data.shape or not np.all(
-        truth.is_in_data[xmap.is_in_data]
-    ):
-        expected = f"those of the map, {xmap.is_in_data.size}, none of them left out"
-        raise ValueError(given_expected("points of truth", truth.is_in_data.size, expected))
-    truth = truth[xmap.is_in_data[truth.is_in_data]]
-    found, true = best_quaternions(xmap), best_quaternions(truth)
-    degrees = np.full(xmap.size, np.nan)
-    for phase_id, phase in truth.phases_in_data:
-        if phase_id < 0:
-            continue
-        here = truth.phase_id == phase_id
-        same = [i for i, other in xmap.phases if i >= 0 and _is_same_crystal(phase, other)]
-        right = here & np.isin(xmap.phase_id, same)
-        symmetry = phase.point_group.laue.proper_subgroup.data
-        degrees[here] = np.inf
-        degrees[right] = np.rad2deg(disorientation_angle(true[right], found[right], symmetry))
-    return degrees
-
-
-def _is_same_crystal(phase: Phase, other: Phase) -> bool:
-    """Return whether two phases have the same Laue group and about the same cell."""
-    # Laue group: .ang files keep the proper rotations of a point group only.
-    groups = {p.point_group.laue.name for p in (phase, other)}
-    cells = [p.structure.lattice.abcABG() for p in (phase, other)]
-    return len(groups) == 1 and np.allclose(*cells, rtol=0.02)
+__all__ = ["plot_error_map"]
 
 
 def plot_error_map(
@@ -104,6 +49,8 @@ def plot_error_map(
     import matplotlib.pyplot as plt
 
     check_positive("cap", cap, remedy="It is in degrees.")
+    check_map("xmap", xmap)
+    check_map("truth", truth)
     degrees = errors_in_degrees(xmap, truth)
     known = degrees[~np.isnan(degrees)]
     if known.size == 0:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxem_cnn._checks import given_expected
+from pyxem_cnn.maps.misorientation import best_quaternions
 from pyxem_cnn.plot._layout import FRAME, check_map, show_image, to_image
 
 if TYPE_CHECKING:
@@ -131,11 +132,6 @@ def _rgba(
         here = xmap.phase_id == phase_id
         rgba[here, :3] = ipf_colors(Rotation(quaternions[here]), phase, direction)
     return rgba
-
-
-def best_quaternions(xmap: CrystalMap) -> np.ndarray:
-    """Return the best orientation of every point in the data, shape (points, 4)."""
-    return xmap.rotations.data.reshape(xmap.size, -1, 4)[:, 0]
 
 
 def _plot_key(figure: Figure, place: Any, phase: Phase) -> None:

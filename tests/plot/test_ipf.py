@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from orix.quaternion import Rotation
 
+from pyxem_cnn.maps.disorientation import errors_in_degrees
 from pyxem_cnn.plot import (
-    errors_in_degrees,
     plot_error_map,
     plot_ipf_maps,
     plot_property_map,
