@@ -1,0 +1,491 @@
+"""Dynamical diffraction: Bloch waves of many orientations, thicknesses and directions at once."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyxem_cnn._checks import check_choice, check_positive, check_shape, given_expected
+from pyxem_cnn._torch import resolve_device
+from pyxem_cnn.detector.calibration import electron_wavelength
+from pyxem_cnn.phases import as_crystal_structure
+from pyxem_cnn.rotations import conjugate, rotate, zone_axis
+from pyxem_cnn.simulation import probe_tilts
+from pyxem_cnn.simulation.kinematic import reflections_within
+from pyxem_cnn.simulation.potential_table import PotentialTable
+from pyxem_cnn.simulation.structure_factors import (
+    allowed_by_centring,
+    inversion_centre,
+    isotropic_b,
+    potential_coefficients,
+    structure_factors,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from diffpy.structure import Structure
+    from orix.crystal_map import Phase
+    from orix.quaternion import Rotation
+
+    from pyxem_cnn.phases import CrystalStructure
+    from pyxem_cnn.simulation.beam_selection import Candidates
+
+_logger = logging.getLogger(__name__)
+
+# Bytes of structure matrices that are held at once.
+_BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**28}
+# Directions of the incident beam, cone and precession together, that a disc needs under precession.
+_PRECESSED_DIRECTIONS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class DynamicalSpots:
+    """Dynamical spots of n orientations: S beams, T thicknesses, J directions in the probe cone.
+
+    Attributes
+    ----------
+    hkl
+        Miller indices of the beams, direct beam first, shape (n, S, 3). Lists that are shorter
+        than S are filled up with 000 and intensity 0.
+    k
+        Positions of the beams' centres in the lab frame, shape (n, S, 2), 1/angstrom, y up.
+    intensity
+        Intensities for unit incident intensity in each direction, shape (n, T, S, J).
+    tilts
+        Where the incident directions lie in the direct beam's disc, shape (n, J, 2), 1/angstrom.
+        Direction j of a beam appears at ``k + tilts[j]``.
+    thicknesses
+        In angstrom, shape (T,) or (n, T).
+    """
+
+    hkl: np.ndarray
+    k: np.ndarray
+    intensity: np.ndarray
+    tilts: np.ndarray
+    thicknesses: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of orientations."""
+        return len(self.k)
+
+    @cached_property
+    def disc_intensity(self) -> np.ndarray:
+        """Return intensities averaged over the discs, shape (n, T, S)."""
+        return self.intensity.mean(-1)
+
+    def __repr__(self) -> str:
+        """Return the shape in one line."""
+        n, n_thicknesses, n_beams, n_tilts = self.intensity.shape
+        return (
+            f"<DynamicalSpots: {n} orientations, {n_thicknesses} thicknesses, {n_beams} beams, "
+            f"{n_tilts} directions>"
+        )
+
+
+class BlochWaveSimulator:
+    """Dynamical diffraction of one crystal by Bloch waves.
+
+    Parameters
+    ----------
+    phase
+        A crystal structure, an orix phase, a diffpy structure, or the path of a .cif file.
+    accelerating_voltage
+        In kV.
+    convergence_angle
+        Semi-angle of the probe's cone, mrad; 0 for a parallel beam.
+    precession_angle
+        Angle between the beam in precession and its axis, degrees; 0 for none. Spots are those of a
+        beam that is brought back to the axis behind the specimen.
+    thicknesses
+        In angstrom.
+    n_beams
+        How many beams take part in each orientation, direct beam included, at most.
+    g_max
+        Longest reciprocal vector of a beam, 1/angstrom; 2 by default.
+    n_tilts
+        Directions of the incident beam in the cone.
+    n_precession
+        Azimuths of the beam in precession for each of them. By default so many that there are 64
+        directions in all.
+    debye_waller
+        Displacement parameters B = 8 pi^2 <u^2> in square angstrom, for all atoms or by element.
+        By default those of the structure, and 0.5 where they are unknown; 0 for atoms at rest.
+    absorption
+        Imaginary part of the potential as a share of the real part, as in 0.1; none by default.
+    polarity
+        Whether patterns of a crystal and of its inverse are told apart when orientations are
+        compared. By default they are, unless the crystal has an inversion centre. Only kept here,
+        for libraries: the simulation is always that of the crystal as it is.
+    device
+        Where to compute: "cpu", "cuda", "auto" or another torch device.
+    dtype
+        "float32" or "float64".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or value.
+
+    Warns
+    -----
+    UserWarning
+        If all thicknesses are below 100 angstrom.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pyxem_cnn import BlochWaveSimulator, CrystalStructure
+    >>> silicon = CrystalStructure.from_asymmetric_unit(
+    ...     (5.431, 5.431, 5.431, 90, 90, 90), "F d -3 m:1", ["Si"], [[0, 0, 0]], name="Si"
+    ... )
+    >>> simulator = BlochWaveSimulator(silicon, accelerating_voltage=200, n_beams=32)
+    >>> simulator.calculate(np.array([[1.0, 0, 0, 0]]))
+    <DynamicalSpots: 1 orientations, 5 thicknesses, 32 beams, 7 directions>
+    """
+
+    def __init__(
+        self,
+        phase: CrystalStructure | Phase | Structure | str | Path,
+        *,
+        accelerating_voltage: float,
+        convergence_angle: float = 1.5,
+        precession_angle: float = 0.0,
+        thicknesses: Sequence[float] = (200.0, 400.0, 600.0, 800.0, 1000.0),
+        n_beams: int = 64,
+        g_max: float | None = None,
+        n_tilts: int = 7,
+        n_precession: int | None = None,
+        debye_waller: float | Mapping[str, float] | None = None,
+        absorption: float | None = None,
+        polarity: bool | None = None,
+        device: str | torch.device = "cpu",
+        dtype: str = "float32",
+    ) -> None:
+        self.crystal = as_crystal_structure(phase)
+        self.accelerating_voltage = float(accelerating_voltage)
+        self.wavelength = electron_wavelength(accelerating_voltage)
+        self.convergence_angle = float(
+            check_positive("convergence_angle", convergence_angle, allow_zero=True)
+        )
+        self.precession_angle = float(
+            check_positive("precession_angle", precession_angle, allow_zero=True)
+        )
+        self.thicknesses = _check_thicknesses(thicknesses)
+        self.n_beams = int(check_positive("n_beams", n_beams, integer=True))
+        self.g_max = float(check_positive("g_max", 2.0 if g_max is None else g_max))
+        self.n_tilts = int(check_positive("n_tilts", n_tilts, integer=True))
+        self.n_precession = self._check_n_precession(n_precession)
+        self.absorption = float(check_positive("absorption", absorption or 0.0, allow_zero=True))
+        self.device = resolve_device(device)
+        self.dtype = check_choice("dtype", dtype, ("float32", "float64"))
+        self._origin = inversion_centre(self.crystal)
+        self.polarity = self._origin is None if polarity is None else bool(polarity)
+        self._b_iso = isotropic_b(self.crystal, debye_waller)
+        self._table = PotentialTable(self.crystal.reciprocal_basis, self.g_max, self.potential)
+        self._hkl = self._reflections()
+
+    @property
+    def is_centrosymmetric(self) -> bool:
+        """Return whether structure matrices are real."""
+        return self._table.is_real
+
+    def potential(self, hkl: np.ndarray) -> np.ndarray:
+        """Return the Fourier coefficients U of the potential that the simulation uses.
+
+        Parameters
+        ----------
+        hkl
+            Miller indices, shape (n, 3).
+
+        Returns
+        -------
+        coefficients
+            In 1/angstrom^2, shape (n,); thermal motion is in them, absorption is not. Real, with
+            phases that refer to an inversion centre, where the crystal has one.
+        """
+        factors = structure_factors(self.crystal, hkl, self._b_iso, self._origin)
+        if self._origin is not None:
+            factors = factors.real
+        return potential_coefficients(self.crystal, factors, self.accelerating_voltage)
+
+    def calculate(
+        self,
+        orientations: np.ndarray | Rotation,
+        *,
+        thicknesses: Sequence[float] | np.ndarray | None = None,
+        generator: np.random.Generator | None = None,
+        debye_waller_change: np.ndarray | None = None,
+        show_progressbar: bool = False,
+    ) -> DynamicalSpots:
+        """Return the spots of orientations.
+
+        Parameters
+        ----------
+        orientations
+            Quaternions of shape (n, 4), scalar first, lab to crystal, or an orix rotation.
+        thicknesses
+            In angstrom, shape (T,), or (n, T) with others for each orientation. By default those
+            of the simulator.
+        generator
+            Draws the directions in the probe cone afresh for every orientation. Without it they are
+            the same for all: the centre and rings around it. Patterns that a network learns from
+            need a generator: it would read the in-plane angle from what all of them share.
+        debye_waller_change
+            What is added to B of all atoms, square angstrom, shape (n,).
+        show_progressbar
+            Whether to show a progress bar.
+
+        Returns
+        -------
+        spots
+            Beams, intensities and incident directions.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or value.
+        """
+        from tqdm.auto import tqdm
+
+        quaternions = _as_quaternions(orientations)
+        n = len(quaternions)
+        depths = self.thicknesses if thicknesses is None else _check_thicknesses(thicknesses, n)
+        change = _check_change(debye_waller_change, n)
+        cone, directions = self._directions(n, generator)
+        spots = self._empty(n, depths, cone)
+        block = self._block_length()
+        with tqdm(
+            total=n, desc="Bloch waves", unit="orientation", disable=not show_progressbar
+        ) as bar:
+            for start in range(0, n, block):
+                part = slice(start, start + block)
+                own_depths = depths[part] if depths.ndim == 2 else depths
+                own_change = None if change is None else change[part]
+                hkl, k, intensity = self._block(
+                    quaternions[part], own_depths, directions[part], own_change
+                )
+                spots.hkl[part], spots.k[part], spots.intensity[part] = hkl, k, intensity
+                bar.update(len(hkl))
+        return spots
+
+    def _block(
+        self,
+        quaternions: np.ndarray,
+        thicknesses: np.ndarray,
+        directions: np.ndarray,
+        change: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return hkl, k and intensities (n, T, S, J) of a few orientations."""
+        import torch
+
+        from pyxem_cnn.simulation.chebyshev import propagate_chebyshev
+
+        hkl, is_beam = self._beams(quaternions)
+        g = rotate(conjugate(quaternions)[:, None], hkl @ self.crystal.reciprocal_basis.T)
+        # Waves are normalised to flux through the exit surface, (K - g_z) |psi_g|^2 / K.
+        metric = (1 - self.wavelength * g[..., 2]) ** -0.5
+        couplings = self._couplings(hkl, is_beam, metric, change)
+        weight = metric**2 * is_beam
+        diagonal = self._diagonal(g, weight, directions.reshape(len(g), -1, 2))
+        amplitudes = propagate_chebyshev(couplings, diagonal, thicknesses, self.wavelength)
+        intensity = torch.view_as_real(amplitudes).square().sum(-1)
+        # (n, T, J P, S) -> mean over the P azimuths -> (n, T, S, J)
+        intensity = intensity.unflatten(2, (directions.shape[1], -1)).mean(3).transpose(2, 3)
+        return hkl, g[..., :2], intensity.cpu().numpy()
+
+    def _beams(self, quaternions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return hkl (n, S, 3) of the beams, 000 first, and which of them are no padding (n, S)."""
+        import torch
+
+        from pyxem_cnn.simulation.beam_selection import select_beams
+
+        axes = torch.as_tensor(zone_axis(quaternions), dtype=torch.float32, device=self.device)
+        chosen = select_beams(self._candidates, axes, self.n_beams - 1).cpu().numpy()
+        is_beam = np.ones((len(chosen), self.n_beams), dtype=bool)
+        is_beam[:, 1:] = False
+        is_beam[:, 1 : 1 + chosen.shape[1]] = chosen >= 0
+        hkl = np.zeros((len(chosen), self.n_beams, 3), dtype=np.int32)
+        hkl[:, 1 : 1 + chosen.shape[1]] = np.where((chosen >= 0)[..., None], self._hkl[chosen], 0)
+        return hkl, is_beam
+
+    def _couplings(
+        self, hkl: np.ndarray, is_beam: np.ndarray, metric: np.ndarray, change: np.ndarray | None
+    ) -> torch.Tensor:
+        """Return the structure matrices without their diagonals, shape (n, S, S)."""
+        import torch
+
+        values, g_squared = self._tensors
+        places = torch.as_tensor(self._table.places(hkl), device=self.device)
+        factors = torch.as_tensor(metric * is_beam, device=self.device).to(g_squared.dtype)
+        couplings = self._table.couplings(values, places, factors)
+        if change is not None:
+            squares = self._table.couplings(g_squared, places)
+            b = torch.as_tensor(change, device=self.device).to(squares.dtype)
+            couplings *= torch.exp_(squares.mul_(-b[:, None, None] / 4))
+        return couplings
+
+    def _diagonal(self, g: np.ndarray, weight: np.ndarray, directions: np.ndarray) -> torch.Tensor:
+        """Return the diagonals for each incident direction k: K^2 - |k + g|^2, shape (n, J, S)."""
+        import torch
+
+        # k = (k_x, k_y, -k_z) has the length 1 / lambda and points away from the source.
+        k_z = np.sqrt(1 / self.wavelength**2 - (directions**2).sum(-1))
+        transverse = directions @ g[..., :2].transpose(0, 2, 1)
+        diagonal = 2 * k_z[..., None] * g[:, None, :, 2] - 2 * transverse
+        diagonal = (diagonal - (g**2).sum(-1)[:, None]) * weight[:, None]
+        tensor = torch.as_tensor(diagonal, device=self.device).to(getattr(torch, self.dtype))
+        if self.absorption:
+            mean = 1j * self.absorption * self._table.mean.real
+            tensor = tensor + mean * torch.as_tensor(weight, device=self.device)[:, None]
+        return tensor
+
+    def _directions(
+        self, n: int, generator: np.random.Generator | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return k_xy of the de-scanned (n, J, 2) and of the incident beam (n, J, P, 2)."""
+        n_tilts = self.n_tilts if self.convergence_angle else 1
+        if n_tilts == 1:
+            points = np.zeros((n, 1, 2))
+        elif generator is None:
+            points = np.broadcast_to(probe_tilts.even_tilts(n_tilts), (n, n_tilts, 2))
+        else:
+            points = probe_tilts.random_tilts(n, n_tilts, generator)
+        cone = points * np.sin(self.convergence_angle * 1e-3) / self.wavelength
+        if not self.precession_angle:
+            return cone, cone[:, :, None]
+        azimuths = probe_tilts.precession_azimuths(n, n_tilts, self.n_precession, generator)
+        circle = np.stack([np.cos(azimuths), np.sin(azimuths)], axis=-1)
+        radius = np.sin(np.deg2rad(self.precession_angle)) / self.wavelength
+        return cone, cone[:, :, None] + radius * circle
+
+    @cached_property
+    def _candidates(self) -> Candidates:
+        """Return the reflections that may take part."""
+        import torch
+
+        from pyxem_cnn.simulation.beam_selection import Candidates
+
+        def single(array: np.ndarray) -> torch.Tensor:
+            return torch.as_tensor(array, dtype=torch.float32, device=self.device)
+
+        return Candidates(
+            single(self._hkl @ self.crystal.reciprocal_basis.T),
+            single(np.abs(self.potential(self._hkl))),
+            self.wavelength,
+            self.convergence_angle * 1e-3 + np.deg2rad(self.precession_angle),
+        )
+
+    @cached_property
+    def _tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the table of U, with absorption, and that of g^2."""
+        import torch
+
+        real = getattr(torch, self.dtype)
+        values = self._table.values * (1 + 1j * self.absorption if self.absorption else 1)
+        dtype = torch.promote_types(real, torch.complex32) if np.iscomplexobj(values) else real
+        return (
+            torch.as_tensor(values, device=self.device).to(dtype),
+            torch.as_tensor(self._table.g_squared, device=self.device).to(real),
+        )
+
+    def _reflections(self) -> np.ndarray:
+        """Return all hkl that may take part, without 000."""
+        hkl = reflections_within(self.crystal.reciprocal_basis, self.g_max)
+        hkl = hkl[allowed_by_centring(self.crystal, hkl)]
+        if not len(hkl):
+            raise ValueError(
+                given_expected(
+                    "g_max", self.g_max, f"more than the shortest g of {self.crystal.name}"
+                )
+            )
+        return hkl
+
+    def _check_n_precession(self, n_precession: int | None) -> int:
+        """Return the number of azimuths for each tilt."""
+        if n_precession is not None:
+            return int(check_positive("n_precession", n_precession, integer=True))
+        n_tilts = self.n_tilts if self.convergence_angle else 1
+        return -(-_PRECESSED_DIRECTIONS // n_tilts) if self.precession_angle else 1
+
+    def _block_length(self) -> int:
+        """Return how many orientations are computed at once."""
+        size = 8 if self.dtype == "float64" else 4
+        matrices = size * self.n_beams**2 * 3  # index and g^2 beside the matrix
+        return int(np.clip(_BLOCK_BYTES.get(self.device.type, 2**24) // matrices, 1, 4096))
+
+    def _empty(self, n: int, depths: np.ndarray, cone: np.ndarray) -> DynamicalSpots:
+        """Return spots to be filled in."""
+        shape = (n, depths.shape[-1], self.n_beams, cone.shape[1])
+        return DynamicalSpots(
+            hkl=np.zeros((n, self.n_beams, 3), dtype=np.int32),
+            k=np.zeros((n, self.n_beams, 2), dtype=self.dtype),
+            intensity=np.zeros(shape, dtype=self.dtype),
+            tilts=cone.astype(self.dtype),
+            thicknesses=depths,
+        )
+
+    def __repr__(self) -> str:
+        """Return the crystal and the main settings in one line."""
+        return (
+            f"<BlochWaveSimulator {self.crystal.name}: {self.accelerating_voltage:g} kV, "
+            f"{self.convergence_angle:g} mrad, {self.n_beams} beams within {self.g_max:g} "
+            f"1/angstrom, {self.dtype} on {self.device}>"
+        )
+
+
+def _as_quaternions(orientations: Any) -> np.ndarray:
+    """Return unit quaternions (n, 4) of an array or an orix rotation."""
+    data = getattr(orientations, "data", orientations)
+    data = orientations if isinstance(orientations, np.ndarray) else np.asarray(data)
+    quaternions = np.asarray(data, dtype=np.float64)
+    remedy = "Give one quaternion as quaternion[None], and flatten maps of them."
+    check_shape("orientations", quaternions, ("n", 4), remedy)
+    norm = np.linalg.norm(quaternions, axis=1, keepdims=True)
+    if not np.allclose(norm, 1, atol=1e-3):
+        raise ValueError(
+            given_expected("orientations", quaternions, "unit quaternions", "Normalise them.")
+        )
+    return quaternions / norm
+
+
+def _check_thicknesses(thicknesses: Any, n: int | None = None) -> np.ndarray:
+    """Return thicknesses of shape (T,), or (n, T) where ``n`` is given."""
+    values = np.asarray(thicknesses, dtype=np.float64)
+    if values.ndim == 2 and n is not None:
+        check_shape("thicknesses", values, (n, "T"), "There must be a row for each orientation.")
+    else:
+        check_shape("thicknesses", values, ("T",))
+    expected = "thicknesses above zero, in angstrom"
+    if values.size == 0 or not np.all(np.isfinite(values) & (values > 0)):
+        raise ValueError(given_expected("thicknesses", values.tolist(), expected))
+    if values.max() < 100:
+        warnings.warn(
+            given_expected(
+                "thicknesses",
+                values.tolist(),
+                "angstrom, as in 500 for 50 nm",
+                "Multiply by 10 if these are nanometres.",
+            ),
+            UserWarning,
+            stacklevel=3,
+        )
+    return values
+
+
+def _check_change(change: Any, n: int) -> np.ndarray | None:
+    """Return what is added to B, shape (n,)."""
+    if change is None:
+        return None
+    values = check_shape("debye_waller_change", np.asarray(change, dtype=np.float64), (n,))
+    if not np.all(np.isfinite(values)):
+        raise ValueError(
+            given_expected("debye_waller_change", values, "finite numbers in square angstrom")
+        )
+    return values

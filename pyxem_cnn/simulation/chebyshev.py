@@ -1,0 +1,134 @@
+"""Propagation through a crystal by a Chebyshev series: every thickness, no eigenvectors.
+
+With A scaled to X = (A - centre) / half, of spectrum within [-1, 1],
+
+    exp(i pi lambda t A) = exp(i pi lambda t centre) sum_k (2 - delta_k0) i^k J_k(z) T_k(X),
+
+z = pi lambda t half, with Bessel functions J_k and vectors T_k(X) e_0 from a recurrence that the
+thickness does not enter (Tal-Ezer and Kosloff, J. Chem. Phys. 81 (1984) 3967). About z terms are
+needed, each one matrix product for all tilts of an orientation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_CACHE = 2**18  # bytes
+_BLOCK = 16  # terms that are summed at once; even, so that real and imaginary ones alternate
+
+
+def propagate_chebyshev(
+    couplings: Tensor, diagonal: Tensor, thicknesses: np.ndarray, wavelength: float
+) -> Tensor:
+    """Return the amplitudes of all beams at the exit surfaces.
+
+    Parameters
+    ----------
+    couplings
+        Off-diagonal part of A for n orientations, 1/angstrom^2, shape (n, S, S), real or complex.
+    diagonal
+        Diagonal of A for J directions of the incident beam, shape (n, J, S). Beam 0 is the
+        direct beam. An imaginary part is absorption.
+    thicknesses
+        In angstrom, shape (T,), or (n, T) with others for each orientation.
+    wavelength
+        In angstrom.
+
+    Returns
+    -------
+    amplitudes
+        Complex, for unit incident amplitude, shape (n, T, J, S).
+    """
+    centre, half = _spectrum(couplings, diagonal)
+    phase = np.pi * wavelength * np.atleast_2d(np.asarray(thicknesses, dtype=np.float64))
+    weights = _weights(phase * half, torch.finfo(diagonal.dtype).eps / 10)  # (1 or n, T, K)
+    turns = torch.as_tensor(np.exp(1j * phase * centre), device=diagonal.device)
+    parts = []
+    for part in _parts(couplings):
+        own = weights[part] if len(weights) > 1 else weights
+        scaled = (diagonal[part] - centre) / (half / 2)
+        even, odd = _sums(couplings[part] / (half / 2), scaled, own)
+        amplitudes = even + 1j * odd if even.is_complex() else torch.complex(even, odd)
+        turn = turns[part] if len(turns) > 1 else turns
+        parts.append(amplitudes.mul_(turn.to(amplitudes.dtype)[:, :, None, None]))
+    return torch.cat(parts)
+
+
+def _parts(couplings: Tensor) -> list[slice]:
+    """Return slices of the orientations whose matrices fit into a processor's cache."""
+    n, size = len(couplings), couplings[0].numel() * couplings.element_size()
+    rows = n if couplings.is_cuda else max(1, _CACHE // size)
+    return [slice(i, i + rows) for i in range(0, n, rows)]
+
+
+def _spectrum(couplings: Tensor, diagonal: Tensor) -> tuple[float, float]:
+    """Return the centre and half the width of an interval that holds all eigenvalues."""
+    # Gershgorin: each lies within the sum of its row's couplings of a diagonal entry.
+    reach = couplings.abs().sum(-1)[:, None, :]
+    real = diagonal.real if diagonal.is_complex() else diagonal
+    low, high = float((real - reach).min()), float((real + reach).max())
+    return (low + high) / 2, max((high - low) / 2, 1e-6)
+
+
+def _weights(z: np.ndarray, tolerance: float) -> np.ndarray:
+    """Return (2 - delta_k0) J_k(z), with the signs of i^k, shape (..., K).
+
+    K is a multiple of the block, filled up with zeros. By Miller's downward recurrence, which is
+    stable and serves all arguments at once.
+    """
+    z = np.maximum(z, 1e-9)
+    start = np.ceil(z + 18 + 10 * np.cbrt(z)).astype(int)
+    last = int(start.max())
+    values = np.zeros((last + 2, *z.shape))
+    for k in range(last, -1, -1):
+        values[k] = 2 * (k + 1) / z * values[k + 1] - (values[k + 2] if k < last else 0)
+        values[k][start == k] = 1e-30
+    values /= values[0] + 2 * values[2::2].sum(0)
+    values[1:] *= 2
+    needed = np.flatnonzero(np.abs(values).reshape(last + 2, -1).max(1) > tolerance)[-1] + 1
+    values = values[:needed]
+    values[2::4] *= -1  # i^2 = -1, i^3 = -i
+    values[3::4] *= -1
+    padding = [(0, 0)] * z.ndim + [(0, -needed % _BLOCK)]
+    return np.pad(np.moveaxis(values, 0, -1), padding)
+
+
+def _sums(couplings: Tensor, diagonal: Tensor, weights: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return the sums over even and over odd k of weight times T_k(X) e_0, (n, T, J, S) each.
+
+    ``couplings`` and ``diagonal`` are those of 2 X.
+    """
+    n, n_tilts, n_beams = diagonal.shape
+    n_thicknesses = weights.shape[1]
+    dtype = torch.promote_types(couplings.dtype, diagonal.dtype)
+    transposed = couplings.to(dtype).transpose(1, 2).contiguous()
+    diagonal = diagonal.to(dtype)
+    factors = torch.as_tensor(weights, device=diagonal.device).to(dtype)
+    # Even and odd terms lie apart: terms[k % 2, k // 2].
+    terms = diagonal.new_zeros((2, _BLOCK // 2, n, n_tilts, n_beams))
+    terms[0, 0, :, :, 0] = 1
+    shape = (n, n_thicknesses) if len(weights) > 1 else (1, n_thicknesses)
+    sums = [diagonal.new_zeros((*shape, n * n_tilts * n_beams // shape[0])) for _ in range(2)]
+    for start in range(0, weights.shape[2], _BLOCK):
+        _next_terms(terms, transposed, diagonal, is_start=start == 0)
+        for parity, total in enumerate(sums):
+            # (shape[0], T, k) x (shape[0], k, rest)
+            block = factors[:, :, start + parity : start + _BLOCK : 2]
+            total.baddbmm_(block, terms[parity].view(_BLOCK // 2, shape[0], -1).transpose(0, 1))
+    if len(weights) > 1:
+        return tuple(s.view(n, n_thicknesses, n_tilts, n_beams) for s in sums)
+    return tuple(s.view(n_thicknesses, n, n_tilts, n_beams).transpose(0, 1) for s in sums)
+
+
+def _next_terms(terms: Tensor, transposed: Tensor, diagonal: Tensor, is_start: bool) -> None:
+    """Overwrite the block of terms by the next ones: T_(k+1) = 2 X T_k - T_(k-1), T_1 = X T_0."""
+    for slot in range(is_start, _BLOCK):
+        now, before = terms[(slot - 1) % 2, (slot - 1) // 2], terms[slot % 2, slot // 2 - 1]
+        out = terms[slot % 2, slot // 2]
+        is_first = is_start and slot == 1
+        torch.baddbmm(before, now, transposed, beta=0 if is_first else -1, out=out)
+        out.addcmul_(diagonal, now)
+        if is_first:
+            out /= 2

@@ -1,0 +1,97 @@
+"""Where the beam points inside its convergence cone, and on the circle of its precession."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_GOLDEN_TURN = np.pi * (3 - np.sqrt(5))
+
+
+def even_tilts(n_tilts: int) -> np.ndarray:
+    """Return the same points in the unit disc every time: rings around its centre.
+
+    All points stand for equal areas. Rings hold 6, 12, 18 ... points and the outermost what is
+    left, so that 7, 19 and 37 points have the symmetry of a hexagon.
+
+    Parameters
+    ----------
+    n_tilts
+        Number of points.
+
+    Returns
+    -------
+    points
+        Shape (n_tilts, 2).
+    """
+    points, inside, ring = [np.zeros((1, 2))], 1, 6
+    while inside < n_tilts:
+        n = min(ring, n_tilts - inside)
+        if n_tilts - inside - n < 3:
+            n = n_tilts - inside  # the last few join a ring that they would leave lopsided
+        radius = np.sqrt((inside + n / 2) / n_tilts)
+        angle = 2 * np.pi * np.arange(n) / n
+        points.append(radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1))
+        inside, ring = inside + n, ring + 6
+    return np.concatenate(points)
+
+
+def random_tilts(n: int, n_tilts: int, generator: np.random.Generator) -> np.ndarray:
+    """Return points in the unit disc, drawn afresh for every entry.
+
+    Each entry is a sunflower of its own: the i-th point lies in the i-th of `n_tilts` rings of
+    equal area, a golden angle on from the one before. Its turn, the sense of its spiral and its
+    place in the rings are random, so that no asymmetry is common to all entries.
+
+    Parameters
+    ----------
+    n
+        Number of entries.
+    n_tilts
+        Number of points of each.
+    generator
+        Source of randomness.
+
+    Returns
+    -------
+    points
+        Shape (n, n_tilts, 2).
+    """
+    turn = generator.uniform(0, 2 * np.pi, (n, 1))
+    sense = generator.choice([-1.0, 1.0], (n, 1))
+    shift = generator.uniform(0, 1, (n, 1))
+    i = np.arange(n_tilts)
+    radius = np.sqrt((i + shift) / n_tilts)
+    angle = turn + sense * _GOLDEN_TURN * i
+    return radius[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+
+
+def precession_azimuths(
+    n: int, n_tilts: int, n_precession: int, generator: np.random.Generator | None = None
+) -> np.ndarray:
+    """Return azimuths of the beam in precession for each tilt in the cone.
+
+    Every tilt has `n_precession` even azimuths; those of the tilts interlace, so that the mean over
+    the disc samples the circle at ``n_tilts * n_precession`` azimuths.
+
+    Parameters
+    ----------
+    n
+        Number of entries.
+    n_tilts
+        Tilts in the cone of each.
+    n_precession
+        Azimuths of each tilt.
+    generator
+        Source of randomness: turns the circle of each entry and deals the azimuths to the tilts in
+        random order.
+
+    Returns
+    -------
+    azimuths
+        In radians, shape (n, n_tilts, n_precession).
+    """
+    share = np.broadcast_to(np.arange(n_tilts) / n_tilts, (n, n_tilts))
+    if generator is not None:
+        share = generator.permuted(share, axis=1) + generator.uniform(0, 1, (n, 1))
+    steps = share[..., None] + np.arange(n_precession)
+    return 2 * np.pi * steps / n_precession
