@@ -75,21 +75,22 @@ def proper_group(phase: Phase, group: str = "Laue") -> Symmetry:
 
 
 def combined_operations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return all products ~T * S of operations S of one group and T of another, each once.
+    """Return all products ~S * T of operations S of one group and T of another, each once.
 
-    They take the part of the group in `misorientation_angles` for points of two phases.
+    They take the part of the group in `misorientation_angles` where `p` is of the one phase and
+    `q` of the other: the smallest angle of S p ~q ~T is that of p ~q from some ~S T.
 
     Parameters
     ----------
     first, second
-        Proper rotations of shape (n, 4) and (m, 4).
+        Proper rotations S of shape (n, 4) and T of shape (m, 4).
 
     Returns
     -------
     operations
         Of shape (k, 4), k at most n m.
     """
-    products = multiply(conjugate(second)[:, None], first[None]).reshape(-1, 4)
+    products = multiply(conjugate(first)[:, None], second[None]).reshape(-1, 4)
     rounded = np.round(products, 6) + 0.0
     # q and -q are one rotation: the first component that is not 0 gets positive.
     leading = np.take_along_axis(rounded, (rounded != 0).argmax(1)[:, None], 1)

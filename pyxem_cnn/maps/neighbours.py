@@ -117,9 +117,10 @@ class PointGrid:
         """
         missing = self.index < 0
         outside = np.pad(missing, 1, constant_values=True)
-        if self.index.shape[0] == 1:
+        rows, columns = self.index.shape
+        if rows == 1 < columns:
             outside[[0, -1]] = False
-        if self.index.shape[1] == 1:
+        if columns == 1 < rows:
             outside[:, [0, -1]] = False
         beside = outside[:-2, 1:-1] | outside[2:, 1:-1] | outside[1:-1, :-2] | outside[1:-1, 2:]
         return beside[self.row, self.column]
