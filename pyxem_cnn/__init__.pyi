@@ -4,21 +4,31 @@ from .datasets import Conditions
 from .detector.geometry import DetectorGeometry
 from .detector.grids import CartesianGrid, PolarGrid
 from .detector.resampling import ResamplingOperator
-from .indexing.export import save_crystal_map
+from .maps.boundaries import GrainBoundaries, grain_boundaries
+from .maps.export import save_crystal_map
+from .maps.grain_set import Grains
+from .maps.grains import find_grains
 from .model import OrientationModel, available_models, load_model
 from .model.wrapping import wrap_model
 from .phases import CrystalStructure, as_crystal_structure, read_cif
 from .signals.orientation_prediction import LazyOrientationPrediction, OrientationPrediction
+from .simulation.bloch_waves import BlochWaveSimulator, DynamicalSpots
+from .simulation.orientation_sampling import OrientationSampling, sample_orientations
 from .training import TrainingConfig, train
 
 __all__ = [
+    "BlochWaveSimulator",
     "CartesianGrid",
     "Conditions",
     "CrystalStructure",
     "DetectorGeometry",
+    "DynamicalSpots",
+    "GrainBoundaries",
+    "Grains",
     "LazyOrientationPrediction",
     "OrientationModel",
     "OrientationPrediction",
+    "OrientationSampling",
     "PolarGrid",
     "ResamplingOperator",
     "TrainingConfig",
@@ -26,9 +36,12 @@ __all__ = [
     "as_crystal_structure",
     "available_models",
     "data",
+    "find_grains",
+    "grain_boundaries",
     "load_model",
     "plot",
     "read_cif",
+    "sample_orientations",
     "save_crystal_map",
     "signals",
     "train",

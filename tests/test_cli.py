@@ -182,7 +182,7 @@ def map_refusals(tmp_path: Path) -> dict[str, tuple[list[object], tuple[str, ...
     np.save(tmp_path / "numbers.npy", np.zeros((DEMO_SIZE, DEMO_SIZE)))
     (tmp_path / "text.npy").write_text("no array")
     return {
-        "suffix": (["-o", tmp_path / "map.ctf"], (".ang", ".h5")),
+        "suffix": (["-o", tmp_path / "map.txt"], (".ang", ".h5")),
         "folder": (["-o", tmp_path / "no" / "map.h5"], ("Make it first",)),
         "mask": (["--signal-mask", tmp_path / "none.npy"], ("no mask file",)),
         "text": (["--signal-mask", tmp_path / "text.npy"], ("text.npy", "no .npy file")),

@@ -109,7 +109,7 @@ def _save(xmap: CrystalMap, truth: CrystalMap, files: _Files) -> None:
     """Write maps and figures."""
     import matplotlib.pyplot as plt
 
-    from pyxem_cnn.indexing.export import save_crystal_map
+    from pyxem_cnn.maps.export import save_crystal_map
     from pyxem_cnn.plot import plot_error_map, plot_ipf_maps
 
     for path in files.maps:

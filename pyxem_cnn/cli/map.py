@@ -21,7 +21,7 @@ _ScanArgument = Annotated[Path, typer.Argument(help="The scan: a file that Hyper
 _ModelArgument = Annotated[
     list[str], typer.Argument(help="Model files or names of shipped models; phases compete.")
 ]
-_Output = Annotated[Path, typer.Option("--output", "-o", help="Map file, .ang or .h5.")]
+_Output = Annotated[Path, typer.Option("--output", "-o", help="Map file, .h5, .ang, .ctf or .csv.")]
 
 
 def map_scan(
@@ -66,7 +66,7 @@ def map_scan(
         "transpose": transpose or None,
     }
     with messages(debug):
-        from pyxem_cnn.indexing.export import check_map_path, save_crystal_map
+        from pyxem_cnn.maps.export import check_map_path, save_crystal_map
 
         # Everything that can be refused is refused before the scan is read.
         written = [output, *(_figure_paths(output).values() if figures else [])]

@@ -16,6 +16,8 @@ from pyxem_cnn._checks import check_type
 
 __all__ = ["check_output_path", "to_dataframe", "whole_or_nothing", "write_csv"]
 
+_BLOCK = 20_000  # rows
+
 
 def to_dataframe(columns: Mapping[str, np.ndarray]) -> Any:
     """Return columns as a pandas DataFrame; an ImportError with the remedy without pandas."""
@@ -63,13 +65,20 @@ def write_csv(
         If the path ends in something else.
     """
     path = check_output_path(path, (".csv",), overwrite)
-    cells = [_texts(np.asarray(values)) for values in columns.values()]
-    with whole_or_nothing(path) as temporary, temporary.open("w", newline="") as file:
+    with whole_or_nothing(path) as temporary:
+        _write(temporary, columns, header)
+    return path
+
+
+def _write(path: Path, columns: Mapping[str, np.ndarray], header: Sequence[str]) -> None:
+    """Write the file, in blocks: a million rows of texts at once would need gigabytes."""
+    with path.open("w", newline="", encoding="utf-8") as file:
         file.writelines(f"# {line}\n" for line in header)
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(zip(*cells, strict=True))
-    return path
+        for start in range(0, max(len(values) for values in columns.values()), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            writer.writerows(zip(*(_texts(v[block]) for v in columns.values()), strict=True))
 
 
 def check_output_path(
@@ -101,7 +110,7 @@ def check_output_path(
     """
     path = Path(check_type("path", path, (str, os.PathLike))).expanduser()
     if path.suffix not in suffixes:
-        endings = " or ".join(suffixes)
+        endings = " or ".join([", ".join(suffixes[:-1]), suffixes[-1]][len(suffixes) == 1 :])
         raise ValueError(f"path: got {str(path)!r}, expected a name that ends in {endings}.")
     if path.is_dir():
         raise FileExistsError(f"{path} is a folder, expected the name of a file.")
