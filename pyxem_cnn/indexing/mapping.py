@@ -17,6 +17,7 @@ from pyxem_cnn._torch import limit_threads, resolve_device
 from pyxem_cnn.detector.geometry import DetectorGeometry, find_center, shifts_from_beam_shift
 from pyxem_cnn.detector.polar import PolarGeometry, ResamplingOperator
 from pyxem_cnn.indexing.block import COLUMNS, NOT_INDEXED, BlockPredictor
+from pyxem_cnn.indexing.pattern_frame import PatternFrame
 from pyxem_cnn.model import OrientationModel, load_model
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def get_orientation_map(
     )
     left_out = _navigation_mask(navigation_mask, signal)
     predictions = _lazy_predictions(predictor, signal.data, left_out, shifts)
-    prediction = _as_prediction(predictions, signal, models, geometry)
+    prediction = _as_prediction(predictions, signal, models, geometry, shifts)
     if lazy_output:
         return prediction
     _compute(prediction, show_progressbar)
@@ -325,7 +326,11 @@ def _blocks_of(shape: tuple[int, ...], n: int) -> tuple[int, ...]:
 
 
 def _as_prediction(
-    predictions: da.Array, signal: Any, models: tuple[OrientationModel, ...], geometry: Any
+    predictions: da.Array,
+    signal: Any,
+    models: tuple[OrientationModel, ...],
+    geometry: Any,
+    shifts: Any,
 ) -> Any:
     """Return the lazy signal with the scan's axes and with what the numbers mean."""
     from hyperspy.signals import LazySignal2D
@@ -346,13 +351,26 @@ def _as_prediction(
             "OrientationPrediction": {
                 "columns": list(COLUMNS),
                 "phases": [model.crystal.to_dict() for model in models],
-                "models": [{"name": model.name, "sha256": model.sha256} for model in models],
+                "models": [_model_info(model) for model in models],
                 "frame": "detector" if _to_scan(geometry) is None else "scan",
                 "group": "point" if models[0].polarity else "Laue",
+                "pattern_frame": PatternFrame.from_signal(signal, geometry).to_json(),
             }
         }
     )
+    if shifts is not None:
+        prediction.beam_shifts = shifts
     return prediction
+
+
+def _model_info(model: OrientationModel) -> dict[str, Any]:
+    """Return what a prediction keeps of a model: which one, and what its spots depend on."""
+    return {
+        "name": model.name,
+        "sha256": model.sha256,
+        "accelerating_voltage": model.accelerating_voltage,
+        "reciprocal_radius": model.grid.largest_radius,
+    }
 
 
 def _compute(prediction: Any, show_progressbar: bool | None) -> None:

@@ -12,12 +12,14 @@ from traits.api import Undefined  # type: ignore[attr-defined]
 
 from pyxem_cnn._checks import check_choice, given_expected
 from pyxem_cnn.indexing.block import COLUMNS
+from pyxem_cnn.signals.prediction_views import PredictionViews
 
 if TYPE_CHECKING:
     from dask.array import Array
     from numpy import ndarray
     from orix.crystal_map import CrystalMap
 
+    from pyxem_cnn.indexing.pattern_frame import PatternFrame
     from pyxem_cnn.phases import CrystalStructure
 
 _NODE = "OrientationPrediction"
@@ -25,9 +27,10 @@ _NODE = "OrientationPrediction"
 # lists of dictionaries back in the order of their indices as text (0, 1, 10, 11, 2, ...), in .hspy
 # and .zspy alike, so that atoms, symmetry operations and phase ids would change places.
 _LISTS = ("phases", "models")
+_SHIFTS = f"{_NODE}.beam_shifts"
 
 
-class OrientationPrediction(Signal2D):
+class OrientationPrediction(PredictionViews, Signal2D):
     """Orientations that one or several models predict at every scan position.
 
     The data has the shape (navigation..., n_best, 8) and dtype float32: for every position the
@@ -44,9 +47,10 @@ class OrientationPrediction(Signal2D):
     the phase id is NaN.
 
     ``metadata.OrientationPrediction`` holds the ``columns``, the ``phases`` and ``models``
-    that were used, the ``frame`` of the orientations ("detector" or "scan") and the symmetry
-    ``group`` ("Laue" or "point") modulo which they count. Read and replace phases and models
-    through the properties `phases` and `model_info`: in files they are JSON texts.
+    that were used, the ``frame`` of the orientations ("detector" or "scan"), the symmetry
+    ``group`` ("Laue" or "point") modulo which they count, and the ``pattern_frame`` and
+    ``beam_shifts`` of the patterns. Use the properties `phases`, `model_info`, `pattern_frame` and
+    `beam_shifts`: in files, most of these are JSON texts.
 
     Parameters
     ----------
@@ -108,6 +112,28 @@ class OrientationPrediction(Signal2D):
     def model_info(self, models: Iterable[dict[str, Any]]) -> None:
         self._set_list("models", models)
 
+    @property
+    def pattern_frame(self) -> PatternFrame | None:
+        """Geometry and axes of the patterns, None if they were not kept."""
+        from pyxem_cnn.indexing.pattern_frame import PatternFrame
+
+        text = self.metadata.get_item(f"{_NODE}.pattern_frame")
+        return None if text is None else PatternFrame.from_json(text)
+
+    @property
+    def beam_shifts(self) -> ndarray | Array | None:
+        """Beam of each pattern less the geometry's centre, (navigation..., 2) pixels, or None."""
+        stored = self.metadata.get_item(_SHIFTS)
+        return None if stored is None else stored.data
+
+    @beam_shifts.setter
+    def beam_shifts(self, shifts: ndarray | Array) -> None:
+        from hyperspy.signals import Signal1D
+
+        # A signal: HyperSpy saves it with the prediction, also if it is lazy.
+        signal = Signal1D(shifts)
+        self.metadata.set_item(_SHIFTS, signal.as_lazy() if hasattr(shifts, "dask") else signal)
+
     def column(self, name: str) -> ndarray | Array:
         """Return one column of the data.
 
@@ -155,6 +181,17 @@ class OrientationPrediction(Signal2D):
                 # Whoever filled the metadata directly may have left dictionaries there.
                 self._set_list(name, entries)
         super().save(*args, **kwargs)
+
+    def _slicer(self, slices: Any, isNavigation: bool | None = None, out: Any = None) -> Any:
+        """Slice the beam shifts with the positions that they belong to."""
+        sliced = super()._slicer(slices, isNavigation, out)
+        if isNavigation and self.beam_shifts is not None:
+            positions = self._get_array_slices(slices, isNavigation)
+            target = sliced if out is None else out
+            target.beam_shifts = self.beam_shifts[
+                positions[: self.axes_manager.navigation_dimension]
+            ]
+        return sliced
 
     def _list(self, name: str) -> list[dict[str, Any]]:
         """Return one of the lists in the metadata, empty if it is not there."""
