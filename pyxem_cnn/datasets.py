@@ -11,14 +11,19 @@ import torch
 from torch import Tensor
 
 from pyxem_cnn import augmentations as aug
-from pyxem_cnn.rotations import about_z, multiply
 from pyxem_cnn.simulation.rendering import render_polar
+from pyxem_cnn.simulation.spots import Spots, concatenated
 
 if TYPE_CHECKING:
     from pyxem_cnn.detector.polar import PolarGrid
+    from pyxem_cnn.simulation.dynamical_library import DynamicalLibrary
     from pyxem_cnn.simulation.library import ZoneAxisLibrary
 
+    Library = ZoneAxisLibrary | DynamicalLibrary
+
 _NO_NOISE = math.inf
+# Parts of a disc differ by such a factor in decoys (standard deviation of the logarithm).
+_DECOY_STRUCTURE = 0.7
 
 
 @dataclass(frozen=True)
@@ -87,11 +92,12 @@ class Conditions:
     overlap: float = 0.1
     decoys: float = 0.15
 
-    def fitted_to(self, library: ZoneAxisLibrary, grid: PolarGrid) -> Conditions:
-        """Return conditions that make sense for a crystal and a grid.
+    def fitted_to(self, library: Library, grid: PolarGrid) -> Conditions:
+        """Return conditions that make sense for a library of a crystal and a grid.
 
         Spots and discs stay smaller than the distance between reflections, the relrod inside the
-        library's slab, and the detector reaches over a fair part of the grid.
+        library's slab, and the detector reaches over a fair part of the grid. Dynamical
+        intensities are hardly disturbed, and discs are about as large as the beam converges.
 
         Parameters
         ----------
@@ -100,16 +106,29 @@ class Conditions:
         grid
             Polar grid of the patterns.
         """
-        nearest = _shortest_reflection(library)
-        slab = float(abs(library.spots.excitation_error).max(initial=0.0)) or 0.1
+        nearest = library.shortest_reflection
+        fitted = self._dynamical(library) if library.is_dynamical else self
+        slab = library.largest_excitation_error or 0.1
         return replace(
-            self,
+            fitted,
             spot_sigma=_capped(self.spot_sigma, 0.2 * nearest),
-            disc_radius=_capped(self.disc_radius, 0.4 * nearest),
+            disc_radius=_capped(fitted.disc_radius, 0.4 * nearest),
             relrod_width=_capped(self.relrod_width, 0.4 * slab),
             center_error=min(self.center_error, 0.05 * nearest),
             position_spread=min(self.position_spread, 0.03 * nearest),
             half_width=(max(0.4 * grid.k_max, 1.8 * nearest), 1.5 * grid.k_max),
+        )
+
+    def _dynamical(self, library: DynamicalLibrary) -> Conditions:
+        """Return conditions for intensities that hold multiple scattering already."""
+        radius = library.disc_radius
+        return replace(
+            self,
+            disc_radius=(0.85 * radius, 1.15 * radius) if radius else self.disc_radius,
+            discs=max(self.discs, 0.6) if radius else 0.0,
+            debye_waller=(0.0, 0.2 * self.debye_waller[1]),
+            intensity_power=(max(0.8, self.intensity_power[0]), self.intensity_power[1]),
+            intensity_spread=0.3 * self.intensity_spread,
         )
 
     def measured_at(self, electrons: float) -> Conditions:
@@ -128,13 +147,6 @@ def _capped(span: aug.Range, largest: float) -> aug.Range:
     return min(span[0], high / 2), high
 
 
-def _shortest_reflection(library: ZoneAxisLibrary) -> float:
-    """Return the distance of the nearest spot of any strength from the direct beam, 1/angstrom."""
-    strong = library.spots.intensity > 1e-3
-    distance = (library.spots.k[strong] ** 2).sum(-1) ** 0.5
-    return float(distance.min(initial=1.0))
-
-
 class Batch(NamedTuple):
     """Patterns and what they are.
 
@@ -148,12 +160,15 @@ class Batch(NamedTuple):
         Quaternions, shape (n, 4), lab to crystal.
     is_phase
         1 for patterns of the phase, 0 for decoys, shape (n,).
+    thickness
+        In angstrom, shape (n,); NaN for decoys and kinematic patterns.
     """
 
     counts: Tensor
     mask: Tensor
     orientation: Tensor
     is_phase: Tensor
+    thickness: Tensor
 
 
 class PatternSource:
@@ -173,7 +188,7 @@ class PatternSource:
 
     def __init__(
         self,
-        library: ZoneAxisLibrary,
+        library: Library,
         grid: PolarGrid,
         conditions: Conditions,
         decoys: ZoneAxisLibrary | None = None,
@@ -191,18 +206,12 @@ class PatternSource:
             else 0
         )
         n_decoys = min(n_decoys, n // 2)
-        k, intensity, orientation = self._spots(self.library, n - n_decoys, generator)
+        spots = self._spots(self.library, n - n_decoys, generator)
         if n_decoys:
-            decoys = self._spots(self.decoys, n_decoys, generator)
-            # A third of the decoys has no spots at all: vacuum and amorphous material.
-            decoys[1][: (n_decoys + 2) // 3] = 0
-            k, intensity, orientation = (
-                torch.cat(_same_length(a, b))
-                for a, b in zip((k, intensity, orientation), decoys, strict=True)
-            )
+            spots = concatenated(spots, self._decoys(n_decoys, spots, generator))
         is_phase = (torch.arange(n) < n - n_decoys).float()
-        counts, mask = self._pattern(k, intensity, generator)
-        return Batch(counts, mask, orientation, is_phase)
+        counts, mask = self._pattern(spots, generator)
+        return Batch(counts, mask, spots.orientation, is_phase, spots.thickness)
 
     def batches(self, n: int, seed: int) -> Iterator[Batch]:
         """Yield batches without end."""
@@ -210,59 +219,54 @@ class PatternSource:
         while True:
             yield self.batch(n, generator)
 
-    def _spots(
-        self, library: ZoneAxisLibrary, n: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return positions (n, s, 2), intensities (n, s) and orientations (n, 4)."""
-        c = self.conditions
-        index = torch.randint(len(library), (n,), generator=generator).numpy()
-        k = torch.from_numpy(library.spots.k[index])
-        intensity = torch.from_numpy(library.spots.intensity[index])
-        orientation = torch.from_numpy(library.orientation[index])
-        if library.mirror:
-            mirrored = aug.chance(n, 0.5, generator)
-            k = torch.where(mirrored[:, None, None], k * k.new_tensor([1.0, -1.0]), k)
-            two_fold = orientation.new_tensor([0.0, 0.0, 1.0, 0.0])
-            orientation = torch.where(
-                mirrored[:, None], multiply(orientation, two_fold), orientation
+    def _spots(self, library: Library, n: int, generator: torch.Generator) -> Spots:
+        """Return spots as a specimen of random shape and temperature gives them."""
+        spots = library.draw(n, generator)
+        if spots.excitation_error is not None:
+            relrod = _relrod(spots.excitation_error, self.conditions, generator)
+            spots = spots._replace(
+                intensity=spots.intensity * relrod[..., None], excitation_error=None
             )
-        turn = aug.uniform(n, (0, 2 * math.pi), generator)
-        cos, sin = turn.cos(), turn.sin()
-        matrix = torch.stack([cos, -sin, sin, cos], dim=-1).view(n, 2, 2)
-        orientation = multiply(orientation, about_z(-turn))
-        if not library.with_shape_factor:
-            error = torch.from_numpy(library.spots.excitation_error[index])
-            intensity = intensity * _relrod(error, c, generator)
-        intensity = self._disturbed(k, intensity, generator)
-        return k @ matrix.transpose(1, 2), intensity, orientation
+        return self._disturbed(spots, generator)
 
-    def _disturbed(self, k: Tensor, intensity: Tensor, generator: torch.Generator) -> Tensor:
-        """Return intensities with thermal damping, compression and random factors."""
-        c, n = self.conditions, len(k)
-        square = k.square().sum(-1)
-        intensity = intensity * torch.exp(
-            -aug.uniform(n, c.debye_waller, generator)[:, None] * square / 2
-        )
+    def _decoys(self, n: int, like: Spots, generator: torch.Generator) -> Spots:
+        """Return spots of other crystals, with discs like those of the phase."""
+        spots = self._spots(self.decoys, n, generator)
+        # A third of the decoys has no spots at all: vacuum and amorphous material.
+        spots.intensity[: (n + 2) // 3] = 0
+        if like.tilts is None:
+            return spots
+        # Uniform discs would give the decoys away.
+        shape = (*spots.intensity.shape[:2], like.tilts.shape[1])
+        factor = torch.exp(_DECOY_STRUCTURE * torch.randn(shape, generator=generator))
+        tilts = like.tilts[torch.randint(len(like.tilts), (n,), generator=generator)]
+        return spots._replace(intensity=spots.intensity * factor / shape[2], tilts=tilts)
+
+    def _disturbed(self, spots: Spots, generator: torch.Generator) -> Spots:
+        """Return spots with thermal damping, compression and random factors."""
+        c, n = self.conditions, len(spots.k)
+        square = spots.k.square().sum(-1)
+        factor = torch.exp(-aug.uniform(n, c.debye_waller, generator)[:, None] * square / 2)
         power = aug.uniform(n, c.intensity_power, generator)
-        # Half of the patterns keep their kinematic intensities.
+        # Half of the patterns keep the intensities of the simulation.
         power = torch.where(aug.chance(n, 0.5, generator), power, 1.0)[:, None]
-        strongest = intensity.amax(1, keepdim=True).clamp(min=1e-20)
-        intensity = strongest * (intensity / strongest) ** power
+        damped = spots.intensity.sum(-1) * factor
+        strongest = damped.amax(1, keepdim=True).clamp(min=1e-20)
+        factor = factor * (damped / strongest).clamp(min=1e-20) ** (power - 1)
         spread = aug.uniform(n, (0, c.intensity_spread), generator)
         spread = torch.where(aug.chance(n, 0.5, generator), spread, 0.0)[:, None]
-        return intensity * torch.exp(spread * torch.randn(intensity.shape, generator=generator))
+        factor = factor * torch.exp(spread * torch.randn(factor.shape, generator=generator))
+        return spots._replace(intensity=spots.intensity * factor[..., None])
 
-    def _pattern(
-        self, k: Tensor, intensity: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _pattern(self, spots: Spots, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return counts per area and mask of spots seen through a microscope."""
-        c, n = self.conditions, len(k)
+        c, n, k = self.conditions, len(spots.k), spots.k
         spread = aug.uniform(n, (0, c.position_spread), generator)[:, None, None]
         k = k + spread * (2 * torch.rand(k.shape, generator=generator) - 1)
         k, shift = aug.distort(k, c.center_error, c.scale_error, c.ellipticity, generator)
-        content, sigma = self._rendered(k, intensity, generator)
+        content, sigma = self._rendered(spots._replace(k=k), generator)
         content = aug.overlap(content, c.overlap, 0.5, generator)
-        total = intensity.sum(1)
+        total = spots.intensity.sum((1, 2))
         # Without spots, the direct beam is all there is.
         strength = aug.log_uniform(n, c.direct_beam, generator) * total.where(total > 0, 1.0)
         tail = aug.direct_beam_tail(shift, sigma, strength, self.grid)
@@ -275,18 +279,25 @@ class PatternSource:
         counts = aug.count_electrons(content * mask, electrons, generator)
         return counts / self._areas, mask
 
-    def _rendered(
-        self, k: Tensor, intensity: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _rendered(self, spots: Spots, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return bin contents and the direct beam's standard deviation, shape (n,)."""
-        c, n = self.conditions, len(k)
+        c, n = self.conditions, len(spots.k)
         sigma = aug.log_uniform(n, c.spot_sigma, generator)
         radius = aug.log_uniform(n, c.disc_radius, generator)
         radius = torch.where(aug.chance(n, c.discs, generator), radius, 0.0)
-        turn = aug.uniform(n, (0, math.pi / 3), generator)
-        arrays = (x.numpy() for x in (k, intensity, sigma))
-        content = render_polar(*arrays, self.grid, radius.numpy(), turn.numpy())
-        return torch.from_numpy(content), torch.where(radius > 0, radius / 2, sigma)
+        beam = torch.where(radius > 0, radius / 2, sigma)
+        if spots.tilts is None:
+            turn = aug.uniform(n, (0, math.pi / 3), generator)
+            arrays = (spots.k, spots.intensity.sum(-1), sigma)
+            discs = {"disc_radius": radius.numpy(), "ring_turn": turn.numpy()}
+        else:
+            intensity, tilts = _as_discs(spots, radius, self.library.disc_radius)
+            # The discs' edges are sharper than Gaussian spots are wide.
+            blur = torch.where(radius > 0, torch.minimum(sigma, 0.25 * radius), sigma)
+            arrays = (spots.k, intensity, blur)
+            discs = {"disc_radius": radius.numpy(), "tilts": tilts.numpy()}
+        content = render_polar(*(x.numpy() for x in arrays), self.grid, **discs)
+        return torch.from_numpy(content), beam
 
     def _with_background(self, content: Tensor, generator: torch.Generator) -> Tensor:
         """Add diffuse scattering, a drawn share of all electrons."""
@@ -313,10 +324,12 @@ def _relrod(error: Tensor, conditions: Conditions, generator: torch.Generator) -
     return torch.where(lorentzian, 1 / (1 + square), torch.exp(-math.log(2) * square))
 
 
-def _same_length(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Pad axis 1 of two spot lists with zeros to one length; orientations pass."""
-    longest = max(a.shape[1], b.shape[1])
-    return tuple(
-        torch.cat([x, x.new_zeros(x.shape[0], longest - x.shape[1], *x.shape[2:])], dim=1)
-        for x in (a, b)
-    )
+def _as_discs(spots: Spots, radius: Tensor, simulated: float) -> tuple[Tensor, Tensor]:
+    """Return intensities (n, n_spots, n_tilts) and tilts (n, n_tilts, 2) for discs of a radius.
+
+    Where the radius is 0, everything is in the first part, in the middle of the disc.
+    """
+    tilts = spots.tilts * (radius / (simulated or 1.0))[:, None, None]
+    whole = torch.zeros_like(spots.intensity)
+    whole[..., 0] = spots.intensity.sum(-1)
+    return torch.where((radius > 0)[:, None, None], spots.intensity, whole), tilts

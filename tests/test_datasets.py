@@ -153,7 +153,7 @@ class TestLabels:
         phase = crystal(name)
         library = library_of(name, n=400)
         source = PatternSource(library, GRID, QUIET)
-        labels = source._spots(library, 20_000, generator)[2].numpy()
+        labels = source._spots(library, 20_000, generator).orientation.numpy()
         symmetry = phase.symmetry_quaternions()
         # As many labels near any orientation as the volume of the ball says, on average over 8.
         probes = np.random.default_rng(3).normal(size=(8, 4))
@@ -185,9 +185,11 @@ class TestBatches:
         assert batch.counts.shape == batch.mask.shape == (200, *GRID.shape)
         assert batch.orientation.shape == (200, 4)
         assert batch.is_phase.shape == (200,)
-        for part in batch:
-            assert part.dtype == torch.float32
-            assert part.isfinite().all()
+        assert batch.thickness.shape == (200,)
+        assert all(part.dtype == torch.float32 for part in batch)
+        # Kinematic patterns have no thickness.
+        assert batch.thickness.isnan().all()
+        assert all(part.isfinite().all() for part in batch[:-1])
         assert (batch.counts >= 0).all()
         assert not (batch.counts * (1 - batch.mask)).any()
         torch.testing.assert_close(batch.orientation.norm(dim=1), torch.ones(200))
@@ -198,7 +200,7 @@ class TestBatches:
         a, b, c = (source.batches(16, seed=s) for s in (5, 5, 6))
         for _ in range(2):
             first, again, other = next(a), next(b), next(c)
-            for x, y in zip(first, again, strict=True):
+            for x, y in zip(first[:-1], again[:-1], strict=True):
                 assert torch.equal(x, y)
             assert not torch.equal(first.counts, other.counts)
         assert not torch.equal(first.counts, next(a).counts)

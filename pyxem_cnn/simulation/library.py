@@ -13,7 +13,10 @@ from pyxem_cnn.simulation.kinematic import KinematicSimulator, SpotList
 from pyxem_cnn.simulation.sampling import zone_axis_grid
 
 if TYPE_CHECKING:
+    import torch
+
     from pyxem_cnn.phases import CrystalStructure
+    from pyxem_cnn.simulation.spots import Spots
 
 _logger = logging.getLogger(__name__)
 
@@ -50,6 +53,49 @@ class ZoneAxisLibrary:
     def __len__(self) -> int:
         """Return the number of entries."""
         return len(self.orientation)
+
+    @property
+    def is_dynamical(self) -> bool:
+        """Return False: the intensities hold no multiple scattering that one could rely on."""
+        return False
+
+    @property
+    def largest_excitation_error(self) -> float:
+        """Return half the thickness of the slab that the spots lie in, 1/angstrom."""
+        return float(np.abs(self.spots.excitation_error).max(initial=0.0))
+
+    @property
+    def shortest_reflection(self) -> float:
+        """Return the distance of the nearest spot of any strength from the direct beam, 1/A."""
+        k = self.spots.k[self.spots.intensity > 1e-3]
+        return float(np.sqrt((k**2).sum(-1)).min(initial=1.0))
+
+    def draw(self, n: int, generator: torch.Generator) -> Spots:
+        """Draw entries, turned about the beam and mirrored at random.
+
+        Parameters
+        ----------
+        n
+            How many.
+        generator
+            Source of random numbers.
+        """
+        import torch
+
+        from pyxem_cnn.simulation.spots import Spots, mirrored, turned
+
+        index = torch.randint(len(self), (n,), generator=generator).numpy()
+        error = None if self.with_shape_factor else self.spots.excitation_error[index]
+        spots = Spots(
+            torch.from_numpy(self.spots.k[index]),
+            torch.from_numpy(self.spots.intensity[index])[..., None],
+            torch.from_numpy(self.orientation[index]),
+            torch.full((n,), torch.nan),
+            excitation_error=None if error is None else torch.from_numpy(error),
+        )
+        if self.mirror:
+            spots = mirrored(spots, np.array([1.0, 0.0, 0.0, 0.0]), generator)
+        return turned(spots, generator)
 
 
 def single_precision(spots: SpotList) -> SpotList:
