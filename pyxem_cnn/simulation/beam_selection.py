@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from pyxem_cnn.phases import CrystalStructure
+
 # Added to |U|, in 1/angstrom^2: lets in weak reflections near the Ewald sphere.
 _WEAKEST = 0.01
+# Reflections further from the Ewald sphere, in 1/angstrom, only cost time: the phases of their
+# waves turn quickly.
+_FARTHEST = 0.1
 # The list may end anywhere in its last part, so that equals stay together.
 _SHORTEST = 0.85
 
@@ -25,15 +32,43 @@ class Candidates(NamedTuple):
     """In angstrom."""
     largest_tilt: float
     """Of the incident beam: convergence and precession together, radians."""
+    zones: Tensor
+    """Low-index directions [uvw] in the crystal's frame, shape (m, 3), angstrom."""
+
+
+def low_index_zones(crystal: CrystalStructure) -> np.ndarray:
+    """Return the lattice directions with indices up to 2, opposites once.
+
+    Parameters
+    ----------
+    crystal
+        The structure.
+
+    Returns
+    -------
+    zones
+        Shortest lattice vector along each, Cartesian, shape (m, 3), in angstrom.
+    """
+    box = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    box = box[len(box) // 2 + 1 :]  # one of each pair of opposites, without 000
+    box = box[np.gcd.reduce(box, axis=1) == 1]
+    is_centring = (crystal.rotations_fractional == np.eye(3, dtype=int)).all((1, 2))
+    # A vector u / n is of the lattice where a centring translation is congruent to it.
+    vectors = box.astype(float)
+    for n in (2, 3):
+        rest = vectors[:, None] / n - crystal.translations[is_centring]
+        is_shorter = (np.abs(rest - np.rint(rest)) < 1e-4).all(-1).any(-1)
+        vectors[is_shorter] /= n
+    return vectors @ crystal.basis.T
 
 
 def importance(candidates: Candidates, zone_axis: Tensor) -> Tensor:
-    """Return how important each reflection is: 1 on the Ewald sphere, falling to 0 far away.
+    """Return how important each reflection is: 1 on the Ewald sphere, 0 far from it.
 
     1 / (1 + (s / u)^2) with the excitation error s and u = |U| + 0.01, in 1/angstrom and
-    1/angstrom^2, averaged over the excitation errors of a beam that is tilted. It depends on g only
-    through what g and -g share when the crystal is turned by 180 degrees about a zone axis, so that
-    the patterns of such pairs of orientations have beams in pairs.
+    1/angstrom^2, averaged over the excitation errors of a beam that is tilted. It does not tell g
+    from -g: a reflection g perpendicular to a zone axis counts as much as -g does after the crystal
+    was turned by 180 degrees about that axis.
 
     Parameters
     ----------
@@ -47,24 +82,51 @@ def importance(candidates: Candidates, zone_axis: Tensor) -> Tensor:
     importance
         Shape (n, c).
     """
-    g, strength, wavelength, largest_tilt = candidates
+    g, strength, wavelength, largest_tilt, _ = candidates
     g_squared = (g * g).sum(-1)
     g_z = zone_axis @ g.T
     error = g_z - g_squared * (wavelength / 2)
     width = strength + _WEAKEST
-    if largest_tilt == 0:
-        return 1 / (1 + (error / width) ** 2)
     # Excitation errors of a tilted beam lie within g_xy times the tilt around that on the axis.
-    spread = (g_squared - g_z * g_z).clamp_(min=1e-8).sqrt_().mul_(largest_tilt) / width
+    spread = (g_squared - g_z * g_z).clamp_(min=1e-8).sqrt_().mul_(max(largest_tilt, 1e-4))
+    is_far = error.abs() - spread > _FARTHEST
+    spread /= width
     error /= width
-    return (torch.atan(error + spread) - torch.atan(error - spread)) / (2 * spread)
+    weight = (torch.atan(error + spread) - torch.atan(error - spread)) / (2 * spread)
+    return weight.masked_fill_(is_far, 0)
+
+
+def partner_axis(zones: Tensor, zone_axis: Tensor) -> Tensor:
+    """Return the zone axes after a turn of the crystal by 180 degrees about a zone nearby.
+
+    Parameters
+    ----------
+    zones
+        Low-index directions, shape (m, 3), in angstrom. Longer ones have to be nearer.
+    zone_axis
+        Unit vectors, shape (n, 3).
+
+    Returns
+    -------
+    partner
+        Unit vectors, shape (n, 3).
+    """
+    length = zones.norm(dim=1)
+    along = zone_axis @ (zones / length[:, None]).T
+    # A zone and its opposite are one: [uvw] and [-u-v-w] give the same turn.
+    sine = (1 - along * along).clamp_(min=0).sqrt_()
+    nearest = (sine * length).argmin(1)
+    unit = zones[nearest] / length[nearest, None]
+    return 2 * (unit * zone_axis).sum(1, keepdim=True) * unit - zone_axis
 
 
 def select_beams(candidates: Candidates, zone_axis: Tensor, n_beams: int) -> Tensor:
     """Return the most important reflections of each orientation.
 
-    Reflections of equal importance are taken or left together: each list ends at the widest gap of
-    its last 15 %.
+    A list ends where another one more reflection would separate equals: at the widest gap of the
+    last 15 %. It also ends where that of the partner does, the orientation turned by 180 degrees
+    about the nearest zone axis. Their patterns are all but the same; without that, truncation alone
+    would make them differ.
 
     Parameters
     ----------
@@ -81,14 +143,27 @@ def select_beams(candidates: Candidates, zone_axis: Tensor, n_beams: int) -> Ten
         Indices into the candidates, most important first, shape (n, n_beams); -1 where a list is
         shorter.
     """
+    n_listed = min(n_beams, len(candidates.g))
+    best, chosen = _most_important(candidates, zone_axis, n_listed)
+    partner = partner_axis(candidates.zones, zone_axis)
+    others, _ = _most_important(candidates, partner, n_listed)
+    limit = torch.maximum(_widest_gap(best), _widest_gap(others))
+    is_beyond = best[:, :n_listed] <= limit[:, None]
+    chosen = chosen[:, :n_listed].masked_fill(is_beyond, -1)
+    return torch.nn.functional.pad(chosen, (0, n_beams - n_listed), value=-1)
+
+
+def _most_important(candidates: Candidates, zone_axis: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """Return importance (n_axes, n + 1) and indices, most important first; 0 behind the last."""
     weight = importance(candidates, zone_axis)
-    n_beams = min(n_beams, weight.shape[1] - 1)
-    if n_beams < 1:
-        return torch.arange(weight.shape[1], device=weight.device).expand(len(weight), -1)
-    best, chosen = torch.topk(weight, n_beams + 1, dim=1)
-    first = int(np.ceil(_SHORTEST * n_beams))
-    ratio = best[:, first:] / best[:, first - 1 : -1].clamp(min=1e-30)
-    length = first + ratio.argmin(1)
-    chosen = chosen[:, :n_beams]
-    beyond = torch.arange(n_beams, device=weight.device) >= length[:, None]
-    return chosen.masked_fill(beyond, -1)
+    weight = torch.cat([weight, weight.new_zeros(len(weight), 1)], dim=1)
+    return torch.topk(weight, n + 1, dim=1)
+
+
+def _widest_gap(best: Tensor) -> Tensor:
+    """Return the importance (n,) in the middle of the widest gap of each list's end."""
+    first = max(1, math.ceil(_SHORTEST * (best.shape[1] - 1)))
+    above, below = best[:, first - 1 : -1], best[:, first:]
+    # Where fewer reflections lie near the sphere, the widest gap is that behind the last of them.
+    place = (below / above.clamp(min=1e-30)).masked_fill(above == 0, 1).argmin(1)[:, None]
+    return ((above.gather(1, place) + below.gather(1, place)) / 2)[:, 0]

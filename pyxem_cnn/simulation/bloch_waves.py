@@ -108,7 +108,8 @@ class BlochWaveSimulator:
     n_beams
         How many beams take part in each orientation, direct beam included, at most.
     g_max
-        Longest reciprocal vector of a beam, 1/angstrom; 2 by default.
+        Longest reciprocal vector of a beam, 1/angstrom; 2.5 by default, further than the detector
+        reaches: beams outside of it change those inside.
     n_tilts
         Directions of the incident beam in the cone.
     n_precession
@@ -179,7 +180,7 @@ class BlochWaveSimulator:
         )
         self.thicknesses = _check_thicknesses(thicknesses)
         self.n_beams = int(check_positive("n_beams", n_beams, integer=True))
-        self.g_max = float(check_positive("g_max", 2.0 if g_max is None else g_max))
+        self.g_max = float(check_positive("g_max", 2.5 if g_max is None else g_max))
         self.n_tilts = int(check_positive("n_tilts", n_tilts, integer=True))
         self.n_precession = self._check_n_precession(n_precession)
         self.absorption = float(check_positive("absorption", absorption or 0.0, allow_zero=True))
@@ -285,7 +286,7 @@ class BlochWaveSimulator:
         """Return hkl, k and intensities (n, T, S, J) of a few orientations."""
         import torch
 
-        from pyxem_cnn.simulation.chebyshev import propagate_chebyshev
+        from pyxem_cnn.simulation.propagation import propagate_directions
 
         hkl, is_beam = self._beams(quaternions)
         g = rotate(conjugate(quaternions)[:, None], hkl @ self.crystal.reciprocal_basis.T)
@@ -294,7 +295,7 @@ class BlochWaveSimulator:
         couplings = self._couplings(hkl, is_beam, metric, change)
         weight = metric**2 * is_beam
         diagonal = self._diagonal(g, weight, directions.reshape(len(g), -1, 2))
-        amplitudes = propagate_chebyshev(couplings, diagonal, thicknesses, self.wavelength)
+        amplitudes = propagate_directions(couplings, diagonal, thicknesses, self.wavelength)
         intensity = torch.view_as_real(amplitudes).square().sum(-1)
         # (n, T, J P, S) -> mean over the P azimuths -> (n, T, S, J)
         intensity = intensity.unflatten(2, (directions.shape[1], -1)).mean(3).transpose(2, 3)
@@ -308,11 +309,9 @@ class BlochWaveSimulator:
 
         axes = torch.as_tensor(zone_axis(quaternions), dtype=torch.float32, device=self.device)
         chosen = select_beams(self._candidates, axes, self.n_beams - 1).cpu().numpy()
-        is_beam = np.ones((len(chosen), self.n_beams), dtype=bool)
-        is_beam[:, 1:] = False
-        is_beam[:, 1 : 1 + chosen.shape[1]] = chosen >= 0
-        hkl = np.zeros((len(chosen), self.n_beams, 3), dtype=np.int32)
-        hkl[:, 1 : 1 + chosen.shape[1]] = np.where((chosen >= 0)[..., None], self._hkl[chosen], 0)
+        is_beam = np.pad(chosen >= 0, ((0, 0), (1, 0)), constant_values=True)
+        hkl = np.zeros((*is_beam.shape, 3), dtype=np.int32)
+        hkl[:, 1:] = np.where(is_beam[:, 1:, None], self._hkl[chosen], 0)
         return hkl, is_beam
 
     def _couplings(
@@ -370,7 +369,7 @@ class BlochWaveSimulator:
         """Return the reflections that may take part."""
         import torch
 
-        from pyxem_cnn.simulation.beam_selection import Candidates
+        from pyxem_cnn.simulation.beam_selection import Candidates, low_index_zones
 
         def single(array: np.ndarray) -> torch.Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=self.device)
@@ -380,6 +379,7 @@ class BlochWaveSimulator:
             single(np.abs(self.potential(self._hkl))),
             self.wavelength,
             self.convergence_angle * 1e-3 + np.deg2rad(self.precession_angle),
+            single(low_index_zones(self.crystal)),
         )
 
     @cached_property

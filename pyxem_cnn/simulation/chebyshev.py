@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_CACHE = 2**18  # bytes
+_CACHE = 2**19  # bytes
 _BLOCK = 16  # terms that are summed at once; even, so that real and imaginary ones alternate
 
 
@@ -41,7 +41,7 @@ def propagate_chebyshev(
     amplitudes
         Complex, for unit incident amplitude, shape (n, T, J, S).
     """
-    centre, half = _spectrum(couplings, diagonal)
+    centre, half = spectrum(couplings, diagonal)
     phase = np.pi * wavelength * np.atleast_2d(np.asarray(thicknesses, dtype=np.float64))
     weights = _weights(phase * half, torch.finfo(diagonal.dtype).eps / 10)  # (1 or n, T, K)
     turns = torch.as_tensor(np.exp(1j * phase * centre), device=diagonal.device)
@@ -63,8 +63,21 @@ def _parts(couplings: Tensor) -> list[slice]:
     return [slice(i, i + rows) for i in range(0, n, rows)]
 
 
-def _spectrum(couplings: Tensor, diagonal: Tensor) -> tuple[float, float]:
-    """Return the centre and half the width of an interval that holds all eigenvalues."""
+def spectrum(couplings: Tensor, diagonal: Tensor) -> tuple[float, float]:
+    """Return the centre and half the width of an interval that holds all eigenvalues of A.
+
+    Parameters
+    ----------
+    couplings
+        Off-diagonal part of A, shape (n, S, S).
+    diagonal
+        Diagonals of A, shape (n, J, S).
+
+    Returns
+    -------
+    centre, half
+        In the unit of A.
+    """
     # Gershgorin: each lies within the sum of its row's couplings of a diagonal entry.
     reach = couplings.abs().sum(-1)[:, None, :]
     real = diagonal.real if diagonal.is_complex() else diagonal
@@ -109,26 +122,26 @@ def _sums(couplings: Tensor, diagonal: Tensor, weights: np.ndarray) -> tuple[Ten
     # Even and odd terms lie apart: terms[k % 2, k // 2].
     terms = diagonal.new_zeros((2, _BLOCK // 2, n, n_tilts, n_beams))
     terms[0, 0, :, :, 0] = 1
-    shape = (n, n_thicknesses) if len(weights) > 1 else (1, n_thicknesses)
-    sums = [diagonal.new_zeros((*shape, n * n_tilts * n_beams // shape[0])) for _ in range(2)]
+    slots = [terms[k % 2, k // 2] for k in range(_BLOCK)]
+    rows = n if len(weights) > 1 else 1
+    by_row = [t.view(_BLOCK // 2, rows, -1).transpose(0, 1) for t in terms]
+    sums = [t.new_zeros((rows, n_thicknesses, t.shape[2])) for t in by_row]
     for start in range(0, weights.shape[2], _BLOCK):
-        _next_terms(terms, transposed, diagonal, is_start=start == 0)
-        for parity, total in enumerate(sums):
-            # (shape[0], T, k) x (shape[0], k, rest)
+        _next_terms(slots, transposed, diagonal, is_start=start == 0)
+        for parity in range(2):
             block = factors[:, :, start + parity : start + _BLOCK : 2]
-            total.baddbmm_(block, terms[parity].view(_BLOCK // 2, shape[0], -1).transpose(0, 1))
-    if len(weights) > 1:
-        return tuple(s.view(n, n_thicknesses, n_tilts, n_beams) for s in sums)
-    return tuple(s.view(n_thicknesses, n, n_tilts, n_beams).transpose(0, 1) for s in sums)
+            sums[parity].baddbmm_(block, by_row[parity])  # (rows, T, k) x (rows, k, rest)
+    shape = (rows, n_thicknesses, n // rows, n_tilts, n_beams)
+    order = (0, 2, 1, 3, 4)
+    return tuple(s.view(shape).permute(order).flatten(0, 1) for s in sums)
 
 
-def _next_terms(terms: Tensor, transposed: Tensor, diagonal: Tensor, is_start: bool) -> None:
+def _next_terms(slots: list[Tensor], transposed: Tensor, diagonal: Tensor, is_start: bool) -> None:
     """Overwrite the block of terms by the next ones: T_(k+1) = 2 X T_k - T_(k-1), T_1 = X T_0."""
-    for slot in range(is_start, _BLOCK):
-        now, before = terms[(slot - 1) % 2, (slot - 1) // 2], terms[slot % 2, slot // 2 - 1]
-        out = terms[slot % 2, slot // 2]
-        is_first = is_start and slot == 1
-        torch.baddbmm(before, now, transposed, beta=0 if is_first else -1, out=out)
-        out.addcmul_(diagonal, now)
-        if is_first:
-            out /= 2
+    if is_start:
+        torch.baddbmm(slots[1], slots[0], transposed, beta=0, out=slots[1])
+        slots[1].addcmul_(diagonal, slots[0]).div_(2)
+    for k in range(2 if is_start else 0, _BLOCK):
+        now = slots[k - 1]
+        torch.baddbmm(slots[k - 2], now, transposed, beta=-1, out=slots[k])
+        slots[k].addcmul_(diagonal, now)

@@ -4,10 +4,45 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pyxem_cnn._checks import check_shape
+
+_DIRECTIONS_AT_ONCE = 64
+
+
+def propagate_eigen(
+    couplings: Tensor, diagonal: Tensor, thicknesses: np.ndarray, wavelength: float
+) -> Tensor:
+    """Return the amplitudes of all beams at the exit surfaces.
+
+    Parameters
+    ----------
+    couplings
+        Off-diagonal part of A for n orientations, 1/angstrom^2, shape (n, S, S), real or complex.
+    diagonal
+        Diagonal of A for J directions of the incident beam, shape (n, J, S). Beam 0 is the
+        direct beam. An imaginary part is absorption.
+    thicknesses
+        In angstrom, shape (T,), or (n, T) with others for each orientation.
+    wavelength
+        In angstrom.
+
+    Returns
+    -------
+    amplitudes
+        Complex, for unit incident amplitude, shape (n, T, J, S).
+    """
+    rows = max(1, _DIRECTIONS_AT_ONCE // diagonal.shape[1])
+    depths = torch.as_tensor(thicknesses, device=diagonal.device).to(diagonal.real.dtype)
+    parts = []
+    for i in range(0, len(couplings), rows):
+        own = depths[i : i + rows, None] if depths.ndim == 2 else depths
+        matrix = couplings[i : i + rows, None] + torch.diag_embed(diagonal[i : i + rows])
+        parts.append(propagate(matrix, own, wavelength).transpose(1, 2))
+    return torch.cat(parts)
 
 
 def propagate(structure_matrix: Tensor, thicknesses: Tensor, wavelength: float) -> Tensor:
