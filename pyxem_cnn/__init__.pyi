@@ -13,6 +13,8 @@ from .model.wrapping import wrap_model
 from .phases import CrystalStructure, as_crystal_structure, read_cif
 from .signals.orientation_prediction import LazyOrientationPrediction, OrientationPrediction
 from .simulation.bloch_waves import BlochWaveSimulator, DynamicalSpots
+from .simulation.dynamical_library import DynamicalLibrary
+from .simulation.library_file import load_library, simulate_library
 from .simulation.orientation_sampling import OrientationSampling, sample_orientations
 from .training import TrainingConfig, train
 
@@ -25,6 +27,7 @@ __all__ = [
     "DynamicalSpots",
     "GrainBoundaries",
     "Grains",
+    "DynamicalLibrary",
     "LazyOrientationPrediction",
     "OrientationModel",
     "OrientationPrediction",
@@ -38,12 +41,14 @@ __all__ = [
     "data",
     "find_grains",
     "grain_boundaries",
+    "load_library",
     "load_model",
     "plot",
     "read_cif",
     "sample_orientations",
     "save_crystal_map",
     "signals",
+    "simulate_library",
     "train",
     "wrap_model",
 ]
