@@ -100,7 +100,8 @@ class GrainBoundaries:
         Points in the data on both sides of every segment, shape (segments, 2).
     angles
         Misorientation in degrees between these two points, modulo the group that the grains were
-        found with; for two phases modulo the groups of both. Shape (segments,).
+        found with; for two phases modulo the groups of both. For points that were merged into a
+        grain, the mean orientation of the grain counts. Shape (segments,).
     axes
         Misorientation axis in the crystal's Cartesian frame (x along a, z along c*), of unit
         length, brought into the fundamental sector of that group with inversion, since an axis and
@@ -211,7 +212,7 @@ class GrainBoundaries:
             if phase_id < 0 or phase.point_group.laue.name != "m-3m":
                 continue
             here = (self.phase_ids == phase_id).all(axis=1)
-            p, q = best_quaternions(self.of.xmap)[self.points[here]].transpose(1, 0, 2)
+            p, q = _orientations(self.of)[self.points[here]].transpose(1, 0, 2)
             # <S p ~q ~T, C> = <p ~q, ~S C T>, up to sign
             ideal = _rotation(*COINCIDENCE[sigma])
             variants = multiply(multiply(O.data[:, None], ideal), O.data[None]).reshape(-1, 4)
@@ -221,7 +222,7 @@ class GrainBoundaries:
 
 def _misorientations(grains: Grains, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return angles in degrees and axes of pairs of points, by pairs of phases."""
-    xmap, q = grains.xmap, best_quaternions(grains.xmap)
+    xmap, q = grains.xmap, _orientations(grains)
     angles, axes = np.full(len(pairs), np.nan), np.full((len(pairs), 3), np.nan)
     phase_ids = xmap.phase_id[pairs]
     for ids in np.unique(phase_ids, axis=0):
@@ -233,6 +234,14 @@ def _misorientations(grains: Grains, pairs: np.ndarray) -> tuple[np.ndarray, np.
         if same_matrices(one.to_matrix(), other.to_matrix()):
             axes[here] = _axes(multiply(nearest, conjugate(first)), one.laue)
     return angles, axes
+
+
+def _orientations(grains: Grains) -> np.ndarray:
+    """Return the orientation of every point, of merged ones the mean of their grain."""
+    q, merged = best_quaternions(grains.xmap), grains.merged
+    if np.any(merged):
+        q[merged] = grains.mean_rotations.data[grains.labels[merged]]
+    return q
 
 
 def _axes(misorientations: np.ndarray, laue: Any) -> np.ndarray:

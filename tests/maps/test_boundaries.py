@@ -118,6 +118,14 @@ def test_points_in_no_grain_have_no_boundary(rng) -> None:
     assert one.segments.shape == (0, 2, 2)
 
 
+def test_merged_points_stand_for_their_grain() -> None:
+    turns = from_rotation_vector(np.deg2rad(np.outer([0, 0, 43, 20, 20], [0, 0, 1.0])))
+    xmap = build_crystal_map(turns, np.zeros(5, dtype=int), [crystal("cubic")])
+    boundaries = grain_boundaries(xmap, min_size=2, small="merge")
+    np.testing.assert_allclose(boundaries.angles, 20, atol=1e-5)
+    np.testing.assert_array_equal(boundaries.points, [[2, 3]])
+
+
 @pytest.mark.parametrize("sigma", COINCIDENCE)
 def test_coincidence_lattices_coincide(sigma) -> None:
     # Sigma is the least number that makes the rotation matrix whole.
