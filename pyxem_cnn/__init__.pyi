@@ -4,10 +4,16 @@ from .datasets import Conditions
 from .detector.geometry import DetectorGeometry
 from .detector.grids import CartesianGrid, PolarGrid
 from .detector.resampling import ResamplingOperator
+from .indexing.template_matching import template_matching
+from .indexing.templates import TemplateSettings
 from .maps.boundaries import GrainBoundaries, grain_boundaries
+from .maps.comparison import compare_crystal_maps
 from .maps.export import save_crystal_map
 from .maps.grain_set import Grains
 from .maps.grains import find_grains
+from .maps.map_comparison import MapComparison
+from .maps.orientation_map import orientation_map_to_crystal_map
+from .maps.reading import load_crystal_map
 from .model import OrientationModel, available_models, load_model
 from .model.wrapping import wrap_model
 from .phases import CrystalStructure, as_crystal_structure, read_cif
@@ -29,26 +35,32 @@ __all__ = [
     "Grains",
     "DynamicalLibrary",
     "LazyOrientationPrediction",
+    "MapComparison",
     "OrientationModel",
     "OrientationPrediction",
     "OrientationSampling",
     "PolarGrid",
     "ResamplingOperator",
+    "TemplateSettings",
     "TrainingConfig",
     "__version__",
     "as_crystal_structure",
     "available_models",
+    "compare_crystal_maps",
     "data",
     "find_grains",
     "grain_boundaries",
+    "load_crystal_map",
     "load_library",
     "load_model",
+    "orientation_map_to_crystal_map",
     "plot",
     "read_cif",
     "sample_orientations",
     "save_crystal_map",
     "signals",
     "simulate_library",
+    "template_matching",
     "train",
     "wrap_model",
 ]

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from orix.quaternion import Rotation
 
-from pyxem_cnn.maps.disorientation import errors_in_degrees
 from pyxem_cnn.plot import (
     plot_error_map,
     plot_ipf_maps,
@@ -177,34 +176,6 @@ def test_property_map_shows_the_best(rng) -> None:
 def test_unknown_property_is_refused(rng) -> None:
     with pytest.raises(ValueError, match="Did you mean 'scores'"):
         plot_property_map(crystal_map((3, 4), [SILICON], rng), "score")
-
-
-def test_errors_against_known_turns(rng) -> None:
-    truth = crystal_map((3, 4), [SILICON], rng, special=False)
-    xmap = crystal_map((3, 4), [SILICON], rng)
-    symmetry = SILICON.symmetry_quaternions()[rng.integers(0, 24, 12)]
-    angles = np.linspace(0, 20, 12)
-    turned = multiply(symmetry, multiply(truth.rotations.data, about_z(np.deg2rad(angles))))
-    degrees = errors_in_degrees(with_rotations(xmap, turned), truth)
-    expected = np.delete(angles, 2)  # left out
-    expected[1] = np.inf  # not indexed
-    np.testing.assert_allclose(degrees, expected, atol=1e-4)
-
-
-def test_errors_where_truth_has_no_phase_or_another(rng) -> None:
-    truth = crystal_map((3, 4), [SILICON, ZIRCONIA], rng)  # point 1 vacuum, point 2 left out
-    xmap = crystal_map((3, 4), [SILICON], rng, special=False)
-    with pytest.raises(ValueError, match="none of them left out"):
-        errors_in_degrees(xmap, truth)
-    degrees = errors_in_degrees(xmap[np.arange(12) != 2], truth)
-    assert np.isnan(degrees[1])
-    assert np.isinf(degrees[2])  # point 3 is zirconia
-    assert np.isfinite(degrees[0])
-
-
-def test_errors_of_maps_of_other_shape_are_refused(rng) -> None:
-    with pytest.raises(ValueError, match="points of truth"):
-        errors_in_degrees(crystal_map((3, 4), [SILICON], rng), crystal_map((3, 3), [SILICON], rng))
 
 
 def test_error_map_and_histogram(rng) -> None:
