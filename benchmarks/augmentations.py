@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import time
 from collections.abc import Callable
 
@@ -75,10 +77,9 @@ def calls_on(grid: PolarGrid | CartesianGrid, n: int) -> dict[str, Callable]:
         "central_disc": lambda g: aug.central_disc(n, 0.1, (0.1, 0.25), 0.01, grid, g),
         "blocked (1 in 10)": lambda g: aug.blocked(n, 0.1, grid, g),
     }
-    for dose in (1e2, 1e3, 1e4, 1e6):
-        calls[f"count_electrons {dose:g}"] = lambda g, dose=dose: aug.count_electrons(
-            content, dose * ones, g
-        )
+    for dose, fast in itertools.product((1e2, 1e3, 1e4, 1e6), (False, True)):
+        name = f"count_electrons {dose:g}{' fast' if fast else ''}"
+        calls[name] = functools.partial(aug.count_electrons, content, dose * ones, fast=fast)
     calls |= {
         "integrate_electrons": lambda g: aug.integrate_electrons(content, 9, 0.4, 2, pixels, g),
         "saturate": lambda g: aug.saturate(content, 0.01, pixels),
@@ -92,16 +93,15 @@ def calls_on(grid: PolarGrid | CartesianGrid, n: int) -> dict[str, Callable]:
 
 
 def chain(grid: PolarGrid | CartesianGrid, n: int, generator: torch.Generator) -> torch.Tensor:
-    """Return patterns after one augmentation of each kind, doses as in training."""
+    """Return patterns after what a training pattern goes through; spots are rendered blurred."""
     content = aug.overlap(spots_once(grid, n), 0.1, 0.5, generator)
     content = aug.add_gaussian_background(content, grid, (0, 0.9), (0.1, 0.6), generator)
     content = aug.add_amorphous_rings(content, grid, 0.1, (0, 0.5), generator)
-    content = aug.point_spread(content, aug.uniform(n, (0, 0.03), generator), grid)
     mask = aug.square_detector(n, (0.6, 2.4), 0.1, grid, generator)
     mask *= aug.detector_gaps(n, 0.1, (0.02, 0.1), (0.8, 3), grid, generator)
     mask *= aug.blocked(n, 0.1, grid, generator)
     dose = aug.log_uniform(n, (100, 1e6), generator)
-    counts = aug.count_electrons(content * mask, dose, generator)
+    counts = aug.count_electrons(content * mask, dose, generator, fast=True)
     return aug.add_hot_pixels(counts, grid, (0, 1e-4), (1, 99), PIXEL, generator) * mask
 
 

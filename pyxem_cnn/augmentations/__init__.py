@@ -1,10 +1,11 @@
 """What microscopes and specimens add to patterns: pure functions of patterns and a generator.
 
 Patterns have the shape (batch, n_radial, n_azimuthal) on a :class:`PolarGrid`, or (batch, rows,
-columns) on a :class:`CartesianGrid`; functions that take a grid take either. Three words are used
-throughout: *content* is counts per bin (or pixel), *density* counts per area, and a *mask* is 1
-where the detector measures and 0 where not. Random numbers come from the generator that is passed,
-so that a seed repeats a training run, and are drawn on its device.
+columns) on a :class:`CartesianGrid`; functions that take a grid take either, and write (batch,
+...) for the two. Three words are used throughout: *content* is counts per bin (or pixel),
+*density* counts per area, and a *mask* is 1 where the detector measures and 0 where not. Random
+numbers come from the generator that is passed, so that a seed repeats a training run, and are
+drawn on its device.
 """
 
 from pyxem_cnn.augmentations.background import (

@@ -23,7 +23,7 @@ from pyxem_cnn.detector.grids import PolarGrid
 
 
 def diffuse_background(n: int, grid: Grid, generator: torch.Generator) -> Tensor:
-    """Return smooth backgrounds in counts per area, shape (n, *grid.shape).
+    """Return smooth backgrounds in counts per area, shape (n, ...).
 
     Inelastic and thermal diffuse scattering: a mixture of an exponential, a Lorentzian and a
     constant; one in ten has an amorphous ring. Half of them are stronger on one side, or along one
@@ -82,7 +82,7 @@ def add_gaussian_background(
     Parameters
     ----------
     content
-        Counts per bin, shape (batch, *grid.shape).
+        Counts per bin, shape (batch, ...).
     grid
         Polar or Cartesian grid.
     share
@@ -118,7 +118,7 @@ def add_amorphous_rings(
     Parameters
     ----------
     content
-        Counts per bin, shape (batch, *grid.shape).
+        Counts per bin, shape (batch, ...).
     grid
         Polar or Cartesian grid.
     probability
@@ -131,9 +131,12 @@ def add_amorphous_rings(
         Radius of the first ring, 1/angstrom: 0.32 for amorphous silicon, 0.48 for carbon.
     """
     n = len(content)
-    density = amorphous_rings(n, grid, radius, generator)
-    weight = torch.where(chance(n, probability, generator), uniform(n, share, generator), 0.0)
-    return mix_in(content, density * areas(grid, generator.device), weight)
+    some = chance(n, probability, generator).nonzero()[:, 0]
+    result = content.clone()
+    if len(some):
+        rings = amorphous_rings(len(some), grid, radius, generator) * areas(grid, generator.device)
+        result[some] = mix_in(content[some], rings, uniform(len(some), share, generator))
+    return result
 
 
 def amorphous_rings(n: int, grid: Grid, radius: Range, generator: torch.Generator) -> Tensor:
@@ -165,7 +168,7 @@ def direct_beam_tail(shift: Tensor, sigma: Tensor, strength: Tensor, grid: Grid)
     Returns
     -------
     density
-        Shape (batch, *grid.shape).
+        Shape (batch, ...).
     """
     x, y = positions(grid, shift.device)
     rings = len(x)

@@ -39,7 +39,7 @@ def vacuum(
     Returns
     -------
     content
-        Counts per bin up to a factor, shape (n, *grid.shape); the sum of a pattern is 1.
+        Counts per bin up to a factor, shape (n, ...); the sum of a pattern is 1.
     """
     width = log_uniform(n, sigma, generator)
     shift = width.new_zeros(n, 2)
@@ -74,7 +74,7 @@ def amorphous(
     Returns
     -------
     content
-        Counts per bin up to a factor, shape (n, *grid.shape); the sum of a pattern is 1. The direct
+        Counts per bin up to a factor, shape (n, ...); the sum of a pattern is 1. The direct
         beam is left out: add :func:`direct_beam_tail` where the grid shows it.
     """
     area = areas(grid, generator.device)

@@ -56,7 +56,7 @@ def distort_patterns(
     Parameters
     ----------
     content
-        Counts per bin, shape (batch, *grid.shape).
+        Counts per bin, shape (batch, ...).
     grid
         Polar or Cartesian grid.
     center
@@ -81,7 +81,7 @@ def warp(content: Tensor, matrix: Tensor, shift: Tensor, grid: Grid) -> tuple[Te
     Parameters
     ----------
     content
-        Counts per bin, shape (batch, *grid.shape).
+        Counts per bin, shape (batch, ...).
     matrix
         Shape (batch, 2, 2), for (kx, ky) with y up.
     shift
@@ -92,7 +92,7 @@ def warp(content: Tensor, matrix: Tensor, shift: Tensor, grid: Grid) -> tuple[Te
     Returns
     -------
     content, mask
-        Shape (batch, *grid.shape). The mask is 0, and the content too, in bins that show what lay
+        Shape (batch, ...). The mask is 0, and the content too, in bins that show what lay
         outside of the grid.
     """
     area = areas(grid, content.device)
@@ -112,7 +112,7 @@ def warp(content: Tensor, matrix: Tensor, shift: Tensor, grid: Grid) -> tuple[Te
 
 
 def _source(inverse: Tensor, shift: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-    """Return where the content of each bin comes from, kx and ky of shape (batch, *grid.shape)."""
+    """Return where the content of each bin comes from, kx and ky of shape (batch, ...)."""
     x, y = positions(grid, shift.device)
     x, y = x - shift[:, :1, None], y - shift[:, 1:, None]
     (a, b), (c, d) = ([per_pattern(inverse[:, i, j]) for j in (0, 1)] for i in (0, 1))

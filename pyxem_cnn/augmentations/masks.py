@@ -23,7 +23,7 @@ _FULL_TURN = (0, 2 * math.pi)
 def square_detector(
     n: int, half_width: Range, offset: float, grid: Grid, generator: torch.Generator
 ) -> Tensor:
-    """Return masks of square detectors, shape (n, *grid.shape), 1 where measured.
+    """Return masks of square detectors, shape (n, ...), 1 where measured.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def detector_gaps(
     Returns
     -------
     mask
-        Shape (n, *grid.shape).
+        Shape (n, ...).
     """
     side = log_uniform(n, module, generator)
     half = uniform(n, width, generator) / 2
@@ -125,7 +125,7 @@ def beam_stop(n: int, share: float, width: Range, grid: Grid, generator: torch.G
     Returns
     -------
     mask
-        Shape (n, *grid.shape), 1 where measured. The needle ends in a half circle around the direct
+        Shape (n, ...), 1 where measured. The needle ends in a half circle around the direct
         beam.
     """
     direction = uniform(n, _FULL_TURN, generator)
@@ -165,7 +165,7 @@ def central_disc(
     Returns
     -------
     mask
-        Shape (n, *grid.shape), 1 where measured.
+        Shape (n, ...), 1 where measured.
     """
     size = torch.where(chance(n, share, generator), uniform(n, radius, generator), -1.0)
     middle = within(n, offset, generator)[..., None, None]
@@ -191,7 +191,7 @@ def blocked(n: int, share: float, grid: Grid, generator: torch.Generator) -> Ten
     Returns
     -------
     mask
-        Shape (n, *grid.shape).
+        Shape (n, ...).
     """
     direction = uniform(n, _FULL_TURN, generator)
     half = uniform(n, (0.01, 0.05), generator)

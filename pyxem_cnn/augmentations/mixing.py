@@ -25,10 +25,13 @@ def overlap(content: Tensor, share: float, largest: float, generator: torch.Gene
     """
     n = len(content)
     weight = torch.where(chance(n, share, generator), uniform(n, (0, largest), generator), 0.0)
+    result = content.clone()
+    some = weight.nonzero()[:, 0]
     total = content.sum(dim=(1, 2), keepdim=True)
-    # Vacuum stays vacuum: only the division is guarded.
-    other = (content / total.clamp(min=1e-20)).roll(1, dims=0)
-    return content + per_pattern(weight) * other * total
+    # The pattern before it, and vacuum stays vacuum: only the division is guarded.
+    other = content[some - 1] / total[some - 1].clamp(min=1e-20)
+    result[some] += per_pattern(weight[some]) * other * total[some]
+    return result
 
 
 def mix_in(content: Tensor, addition: Tensor, share: Tensor) -> Tensor:

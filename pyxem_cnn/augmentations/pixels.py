@@ -22,7 +22,7 @@ def pixels_per_bin(grid: Grid, pixel: float | Tensor) -> Tensor:
     Returns
     -------
     pixels
-        Shape grid.shape, or (batch, *grid.shape); below 1 where bins are smaller than pixels.
+        Shape grid.shape, or (batch, ...); below 1 where bins are smaller than pixels.
     """
     if isinstance(pixel, Tensor):
         return areas(grid, pixel.device) / per_pattern(pixel) ** 2
@@ -43,7 +43,7 @@ def add_hot_pixels(
     ----------
     counts
         Counts per bin, after :func:`count_electrons`: hot pixels are not blurred and have no shot
-        noise of the beam. Shape (batch, *grid.shape).
+        noise of the beam. Shape (batch, ...).
     grid
         Polar or Cartesian grid.
     share
@@ -63,7 +63,7 @@ def add_hot_pixels(
 def dead_pixels(
     n: int, grid: Grid, share: Range, pixel: float | Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Return which share of each bin's pixels is alive, shape (n, *grid.shape), 0 to 1.
+    """Return which share of each bin's pixels is alive, shape (n, ...), 0 to 1.
 
     On a Cartesian grid of the detector's own pixels this is 0 or 1. A polar bin averages several
     pixels and loses a part. There are two kinds:

@@ -28,7 +28,7 @@ def point_spread(content: Tensor, sigma: Tensor, grid: Grid) -> Tensor:
     Parameters
     ----------
     content
-        Counts per bin, shape (batch, *grid.shape), before they are counted: noise that a detector
+        Counts per bin, shape (batch, ...), before they are counted: noise that a detector
         adds to single pixels is not blurred.
     sigma
         Standard deviation of the point spread, shape (batch,), 1/angstrom; 0 for none.

@@ -43,11 +43,13 @@ class TestElectrons:
         )
         assert not counts.any()
 
-    @pytest.mark.parametrize("mean", [0.05, 1.7, 30.0])
-    def test_distribution(self, mean, generator):
+    @pytest.mark.parametrize("fast", [False, True])
+    @pytest.mark.parametrize("mean", [0.05, 0.9, 1.7, 9.9, 10.1, 30.0, 500.0])
+    def test_distribution(self, mean, fast, generator):
         """Chi-squared test of the counts of even patterns against scipy's distribution."""
         content = torch.ones(50, 30, 40)
-        counts = aug.count_electrons(content, torch.full((50,), mean * 1200), generator)
+        dose = torch.full((50,), mean * 1200)
+        counts = aug.count_electrons(content, dose, generator, fast=fast)
         values = np.bincount(counts.flatten().int().numpy())
         expected = stats.poisson.pmf(np.arange(len(values)), mean) * counts.numel()
         usual = expected > 10
@@ -56,6 +58,45 @@ class TestElectrons:
             np.append(values[usual], rest[0]), np.append(expected[usual], rest[1])
         )
         assert test.pvalue > 1e-3
+
+
+class TestFastCounting:
+    def test_mean_variance_and_independence(self, generator):
+        """Of bins of very different means beside each other, drawn in three ways."""
+        n = 20_000
+        expected = torch.tensor([0.0, 0.01, 0.3, 0.99, 1.01, 6.0, 9.99, 10.01, 40.0, 1e4])
+        content = expected.view(2, 5).expand(n, 2, 5)
+        dose = torch.full((n,), float(expected.sum()))
+        counts = aug.count_electrons(content, dose, generator, fast=True).flatten(1).double()
+        assert not counts[:, 0].any()
+        mean, variance = counts.mean(0)[1:], counts.var(0)[1:]
+        truth = expected[1:].double()
+        assert ((mean - truth).abs() < 4.5 * (truth / n).sqrt()).all()
+        assert ((variance - truth).abs() < 4.5 * ((truth + 2 * truth**2) / n).sqrt()).all()
+        correlation = torch.corrcoef(counts[:, 1:].T) - torch.eye(9)
+        assert correlation.abs().max() < 4.5 / math.sqrt(n)
+
+    def test_the_generator_decides(self):
+        content, dose = torch.rand(3, *GRID.shape), torch.full((3,), 1e3)
+        state = torch.get_rng_state()
+        a, b, c = (
+            aug.count_electrons(content, dose, torch.Generator().manual_seed(s), fast=True)
+            for s in (1, 1, 2)
+        )
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c)
+        assert torch.equal(torch.get_rng_state(), state)
+
+    def test_the_same_pattern_twice_gets_other_noise(self, generator):
+        content = torch.rand(1, *GRID.shape).expand(2, *GRID.shape)
+        counts = aug.count_electrons(content, torch.full((2,), 1e3), generator, fast=True)
+        assert not torch.equal(counts[0], counts[1])
+
+    def test_no_noise(self, generator):
+        content, dose = torch.rand(2, *GRID.shape), torch.tensor([math.inf, 50.0])
+        counts = aug.count_electrons(content, dose, generator, fast=True)
+        torch.testing.assert_close(counts[0] / counts[0].sum(), content[0] / content[0].sum())
+        assert counts.dtype == torch.float32
 
 
 class TestIntegratingDetector:
