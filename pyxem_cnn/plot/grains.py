@@ -10,9 +10,16 @@ import numpy as np
 from pyxem_cnn._checks import check_choice, check_type
 from pyxem_cnn.maps.boundaries import GrainBoundaries, grain_boundaries
 from pyxem_cnn.maps.grain_set import Grains
-from pyxem_cnn.maps.misorientation import best_quaternions
+from pyxem_cnn.plot._grain_colors import (
+    blank,
+    grains_ipf,
+    indexed_phases,
+    on_points,
+    pale,
+    points_ipf,
+    told_apart,
+)
 from pyxem_cnn.plot._layout import FRAME, show_image, to_image
-from pyxem_cnn.plot.ipf import ipf_colors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,18 +90,18 @@ def plot_grains(
     labels = _OF_GRAINS | _OF_POINTS
     check_choice("color_by", color_by, ["ipf", "grain", *labels])
     check_choice("direction", direction, _DIRECTIONS)
-    phases = _phases(grains) if color_by == "ipf" else []
+    phases = indexed_phases(grains) if color_by == "ipf" else []
     figure, axes, keys = _panels(grains, len(phases))
     _show_background(axes, grains)
     if color_by in labels:
         values = getattr(grains, color_by)
-        values = _on_points(grains, values) if color_by in _OF_GRAINS else values
+        values = on_points(grains, values) if color_by in _OF_GRAINS else values
         image = to_image(grains.xmap, values)
         drawn = show_image(axes, grains.xmap, image, **({"cmap": "viridis"} | kwargs))
         label = labels[color_by].format(grains.xmap.scan_unit)
         _add_bar(axes, drawn, label)
     else:
-        rgba = _ipf(grains, direction) if color_by == "ipf" else _told_apart(grains)
+        rgba = grains_ipf(grains, direction) if color_by == "ipf" else told_apart(grains)
         show_image(axes, grains.xmap, to_image(grains.xmap, rgba, 0.0))
     if boundaries:
         colour = "white" if color_by in labels else "black"
@@ -153,12 +160,12 @@ def plot_grain_boundaries(
     check_choice("over", over, ("ipf", "grain", "none"))
     check_choice("direction", direction, _DIRECTIONS)
     grains = boundaries.of
-    phases = _phases(grains) if over == "ipf" else []
+    phases = indexed_phases(grains) if over == "ipf" else []
     figure, axes, keys = _panels(grains, len(phases))
     _show_background(axes, grains)
-    paint = {"ipf": lambda: _points_ipf(grains, direction), "grain": lambda: _told_apart(grains)}
-    rgba = paint[over]() if over in paint else _blank(grains)
-    show_image(axes, grains.xmap, to_image(grains.xmap, _pale(rgba), 0.0))
+    paint = {"ipf": lambda: points_ipf(grains, direction), "grain": lambda: told_apart(grains)}
+    rgba = paint[over]() if over in paint else blank(grains)
+    show_image(axes, grains.xmap, to_image(grains.xmap, pale(rgba), 0.0))
     _draw_by_kind(figure, axes, boundaries, sigma, kwargs)
     _stretch_line(axes, grains)
     _plot_keys(figure, keys, phases)
@@ -232,10 +239,6 @@ def _plot_keys(figure: Figure, places: list[Any], phases: list[tuple[int, Phase]
         axes.set_title(f"{phase.name}, {laue.name.split(':')[0]}", pad=18, fontsize="small")
 
 
-def _phases(grains: Grains) -> list[tuple[int, Phase]]:
-    return [(i, phase) for i, phase in grains.xmap.phases_in_data if i >= 0]
-
-
 def _put_title(figure: Figure, grains: Grains, title: str, shown: str) -> None:
     """Say what is shown, in which frame, and what a grain is."""
     frame = getattr(grains.xmap, "frame", "lab")
@@ -267,56 +270,3 @@ def _show_background(axes: Axes, grains: Grains) -> None:
     """Paint all points grey; what is in a grain is painted over."""
     grey = np.tile([0.75, 0.75, 0.75, 1.0], (grains.xmap.size, 1))
     show_image(axes, grains.xmap, to_image(grains.xmap, grey, 0.0))
-
-
-def _on_points(grains: Grains, values: np.ndarray) -> np.ndarray:
-    """Return the value of its grain for every point, NaN in no grain."""
-    inside = grains.labels >= 0
-    spread = np.full((grains.labels.size, *values.shape[1:]), np.nan)
-    spread[inside] = values[grains.labels[inside]]
-    return spread
-
-
-def _rgba(grains: Grains, rgb: np.ndarray) -> np.ndarray:
-    """Return colours of points with those in no grain transparent, shape (points, 4)."""
-    return np.column_stack([np.nan_to_num(rgb), grains.labels >= 0]).astype(float)
-
-
-def _ipf(grains: Grains, direction: str) -> np.ndarray:
-    """Return the IPF colour of its grain's mean orientation for every point."""
-    rgb = np.zeros((len(grains), 3))
-    for phase_id, phase in _phases(grains):
-        here = grains.phase_id == phase_id
-        if np.any(here):
-            rgb[here] = ipf_colors(grains.mean_rotations[here], phase, direction)
-    return _rgba(grains, _on_points(grains, rgb))
-
-
-def _points_ipf(grains: Grains, direction: str) -> np.ndarray:
-    """Return the IPF colour of every point's own orientation."""
-    from orix.quaternion import Rotation
-
-    q, rgb = best_quaternions(grains.xmap), np.zeros((grains.xmap.size, 3))
-    for phase_id, phase in _phases(grains):
-        here = grains.xmap.phase_id == phase_id
-        rgb[here] = ipf_colors(Rotation(q[here]), phase, direction)
-    return _rgba(grains, rgb)
-
-
-def _told_apart(grains: Grains) -> np.ndarray:
-    """Return a colour for every grain: hues in steps of the golden ratio, all far apart."""
-    from matplotlib.colors import hsv_to_rgb
-
-    number = np.arange(len(grains))
-    hue, depth = number * 0.618034 % 1, number * 0.381966 % 1
-    hsv = np.stack([hue, 0.45 + 0.35 * depth, 0.95 - 0.3 * (number * 0.7548777 % 1)], axis=1)
-    return _rgba(grains, _on_points(grains, hsv_to_rgb(hsv)))
-
-
-def _blank(grains: Grains) -> np.ndarray:
-    return _rgba(grains, np.ones((grains.xmap.size, 3)))
-
-
-def _pale(rgba: np.ndarray) -> np.ndarray:
-    """Return colours mixed with white, so that lines stand out."""
-    return np.column_stack([1 - 0.45 * (1 - rgba[:, :3]), rgba[:, 3]])
