@@ -12,7 +12,16 @@ import numpy as np
 if TYPE_CHECKING:
     from orix.crystal_map import Phase
 
-__all__ = ["BEAM_ENERGY", "LATTICE_PARAMETER", "Detector", "expected_patterns", "simulated_spots"]
+__all__ = [
+    "BEAM_ENERGY",
+    "LATTICE_PARAMETER",
+    "Detector",
+    "expected_patterns",
+    "patterns_of_spots",
+    "simulated_spots",
+]
+
+Spots = tuple[np.ndarray, np.ndarray]
 
 BEAM_ENERGY = 200.0
 """Accelerating voltage in kV."""
@@ -38,6 +47,8 @@ class Detector:
         1/angstrom per pixel.
     sigma
         Standard deviation of a spot in pixels.
+    disc_radius
+        Of the direct beam in 1/angstrom; 0 for a parallel beam.
     electrons
         Mean number of electrons outside the direct beam.
     beam_electrons
@@ -53,6 +64,7 @@ class Detector:
     center: tuple[float, float] = (64.37, 62.81)
     scale: float = 0.02
     sigma: float = 1.3
+    disc_radius: float = 0.0
     electrons: float = 1e4
     beam_electrons: float = 1e5
     background: float = 0.3
@@ -82,7 +94,11 @@ class Detector:
     @cached_property
     def direct_beam(self) -> np.ndarray:
         """Direct beam with a weak tail: what vacuum shows."""
-        beam = self.spots(np.zeros((1, 2)), np.array([self.beam_electrons]))
+        # A disc as points that cover it evenly (a sunflower), blurred by the width of a spot.
+        i = np.arange(37) + 0.5
+        angle, radius = np.pi * (3 - 5**0.5) * i, self.disc_radius * np.sqrt(i / len(i))
+        points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+        beam = self.spots(points, np.full(len(i), self.beam_electrons / len(i)))
         tail = 1 / (1 + (self.radius / 0.03) ** 2) ** 2
         return beam + 0.01 * self.beam_electrons * tail / tail.sum()
 
@@ -102,7 +118,7 @@ class Detector:
 def expected_patterns(
     rotations: np.ndarray, detector: Detector, seed: int, phase: Phase | None = None
 ) -> np.ndarray:
-    """Return the expected electrons of every orientation.
+    """Return the expected electrons of every orientation, from diffsims' spots.
 
     Parameters
     ----------
@@ -121,20 +137,40 @@ def expected_patterns(
         Of shape (n, rows, columns), float32.
     """
     generator = np.random.default_rng([seed, 1])
-    patterns = np.empty((len(rotations), *detector.shape), dtype=np.float32)
     crystal = ~np.isnan(rotations[:, 0])
-    spots = iter(simulated_spots(rotations[crystal], phase))
-    for pattern, has_spots in zip(patterns, crystal, strict=True):
+    spots: list[Spots | None] = [None] * len(rotations)
+    for i, (k, intensity) in zip(
+        np.flatnonzero(crystal), simulated_spots(rotations[crystal], phase), strict=True
+    ):
+        spread = detector.intensity_spread * generator.standard_normal(len(intensity))
+        spots[i] = k, intensity * np.exp(spread)
+    return patterns_of_spots(spots, detector)
+
+
+def patterns_of_spots(spots: list[Spots | None], detector: Detector) -> np.ndarray:
+    """Return the expected electrons of spots on a detector.
+
+    Parameters
+    ----------
+    spots
+        For every pattern, positions (kx, ky) of shape (n_spots, 2) in 1/angstrom, y up, and
+        intensities of shape (n_spots,); None for vacuum.
+    detector
+        The detector.
+
+    Returns
+    -------
+    patterns
+        Of shape (n, rows, columns), float32.
+    """
+    patterns = np.empty((len(spots), *detector.shape), dtype=np.float32)
+    coherent = (1 - detector.background) * detector.electrons
+    for pattern, one in zip(patterns, spots, strict=True):
         pattern[:] = detector.direct_beam
-        if not has_spots:
-            continue
-        k, intensity = next(spots)
-        intensity = intensity * np.exp(
-            detector.intensity_spread * generator.standard_normal(len(intensity))
-        )
-        coherent = (1 - detector.background) * detector.electrons
-        pattern += detector.spots(k, coherent * intensity / intensity.sum())
-        pattern += detector.background * detector.electrons * detector.diffuse
+        if one is not None:
+            k, intensity = one
+            pattern += detector.spots(k, coherent * intensity / intensity.sum())
+            pattern += detector.background * detector.electrons * detector.diffuse
     return patterns
 
 

@@ -1,4 +1,4 @@
-"""A scan of silicon grains with known orientations, made by code that no model learns from."""
+"""A scan of silicon grains with known orientations, dynamical or made by diffsims."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_positive, check_type, given_expected
+from pyxem_cnn._checks import check_choice, check_positive, check_type, given_expected
+from pyxem_cnn.data._dynamical import dynamical_spots, probe_radius, silicon
 from pyxem_cnn.data._microstructure import Microstructure, microstructure
-from pyxem_cnn.data._spots import BEAM_ENERGY, LATTICE_PARAMETER, Detector, expected_patterns
+from pyxem_cnn.data._spots import BEAM_ENERGY, Detector, expected_patterns, patterns_of_spots
 
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
@@ -21,6 +22,8 @@ __all__ = ["grain_scan"]
 
 # Scan rows in one chunk of the file.
 _CHUNK_ROWS = 10
+# Of a grain of mean brightness, angstrom.
+_MEAN_THICKNESS = 500.0
 
 
 def grain_scan(
@@ -31,15 +34,23 @@ def grain_scan(
     n_grains: int | None = None,
     electrons: float = 1e4,
     step: float = 5.0,
+    simulator: str = "kinematic",
     overwrite: bool = False,
 ) -> tuple[LazyElectronDiffraction2D, CrystalMap]:
     """Write a simulated scan of silicon grains to a file and open it lazily.
 
-    Where the truth comes from: the orientations are drawn here. The reflections of each, with
-    their positions and kinematic intensities, are those of diffsims' ``SimulationGenerator``; the
-    intensities are varied at random by 30 percent. Spots are Gaussians integrated over the pixels,
-    and NumPy counts the electrons. Nothing of this is shared with the simulation and rendering
-    that models are trained with.
+    The orientations are drawn here, and so is the truth. Where the patterns come from is a choice:
+
+    - "bloch": Bloch waves, for grains of 350 to 650 angstrom in a probe of 1.5 mrad. They are of
+      the same solver that models are trained with, but with 128 beams and 19 directions in the
+      probe where training takes fewer, other orientations and thicknesses, and images where
+      training renders polar patterns.
+    - "kinematic": the reflections of diffsims' ``SimulationGenerator``, with their positions and
+      kinematic intensities, which are varied at random by 30 percent; nothing of this is shared
+      with training.
+
+    Either way spots are Gaussians, or discs of Gaussians, integrated over the pixels, and NumPy
+    counts the electrons.
 
     The grains are cells of a Voronoi diagram, of different size, each of two or three subgrains
     a few tenths of a degree apart, some bent by up to a degree. One line of positions along every
@@ -61,6 +72,8 @@ def grain_scan(
         Mean number of electrons in a pattern outside the direct beam.
     step
         Distance of scan positions in nm.
+    simulator
+        "bloch" or "kinematic".
     overwrite
         Whether to replace a file that is there already.
 
@@ -71,7 +84,8 @@ def grain_scan(
     truth
         The true orientations, lab to crystal. ``prop["grain"]`` numbers the grains, -1 in vacuum,
         and ``prop["boundary"]`` is True where the pattern also shows the neighbouring grain; the
-        truth is then the grain with the greater share. Vacuum has the phase id -1.
+        truth is then the grain with the greater share. ``prop["thickness"]`` is that of the
+        crystal in angstrom, NaN where it plays no part. Vacuum has the phase id -1.
 
     Raises
     ------
@@ -94,15 +108,23 @@ def grain_scan(
     if n_grains is None:
         n_grains = max(2, rows * columns // 160)
     check_positive("n_grains", n_grains, integer=True)
+    check_choice("simulator", simulator, ("bloch", "kinematic"))
     structure = microstructure((rows, columns), n_grains, seed)
-    detector = Detector(electrons=float(electrons))
-    _write(structure, detector, seed, step, path)
+    disc_radius = probe_radius() if simulator == "bloch" else 0.0
+    detector = Detector(electrons=float(electrons), disc_radius=disc_radius)
+    if simulator == "bloch":
+        patterns = _dynamical_patterns(structure, detector, seed)
+    else:
+        patterns = expected_patterns(structure.rotations, detector, seed)
+    _write(structure, detector, patterns, seed, step, path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr's and NumPy's deprecations
         import hyperspy.api as hs
 
         scan = hs.load(path, lazy=True)
-    return scan, _truth(structure, scan)
+    truth = _truth(structure, scan)
+    truth.prop["thickness"] = _thickness(structure, simulator).ravel()
+    return scan, truth
 
 
 def _checked_path(path: Any, overwrite: bool) -> Path:
@@ -126,13 +148,32 @@ def _checked_shape(shape: Any) -> tuple[int, int]:
     return int(shape[0]), int(shape[1])
 
 
+def _thickness(structure: Microstructure, simulator: str) -> np.ndarray:
+    """Return the thickness at every position in angstrom, NaN in vacuum and for kinematics."""
+    known = (structure.grain >= 0) & (simulator == "bloch")
+    return np.where(known, _MEAN_THICKNESS * structure.brightness, np.nan)
+
+
+def _dynamical_patterns(structure: Microstructure, detector: Detector, seed: int) -> np.ndarray:
+    """Return the expected electrons of every orientation, shape (n + 1, rows, columns)."""
+    # An orientation belongs to one grain, and a grain has one thickness.
+    thickness = np.empty(len(structure.rotations))
+    thickness[structure.orientation] = _thickness(structure, "bloch")
+    spots = dynamical_spots(structure.rotations[:-1], thickness[:-1], seed)
+    return patterns_of_spots([*spots, None], detector)
+
+
 def _write(
-    structure: Microstructure, detector: Detector, seed: int, step: float, path: Path
+    structure: Microstructure,
+    detector: Detector,
+    patterns: np.ndarray,
+    seed: int,
+    step: float,
+    path: Path,
 ) -> None:
     """Write counted patterns to a file, block of rows by block of rows."""
     import dask.array as da
 
-    patterns = expected_patterns(structure.rotations, detector, seed)
     blocks = [
         da.from_delayed(
             _delayed_rows(structure, detector, patterns, slice(first, first + _CHUNK_ROWS), seed),
@@ -200,18 +241,14 @@ def _calibrate(scan: Any, detector: Detector, step: float) -> None:
 
 def _truth(structure: Microstructure, scan: Any) -> CrystalMap:
     """Return the true orientations as a crystal map with the scan's coordinates."""
-    from pyxem_cnn.phases import CrystalStructure
     from pyxem_cnn.signals.orientation_prediction import COLUMNS, OrientationPrediction
 
-    silicon = CrystalStructure.from_asymmetric_unit(
-        (LATTICE_PARAMETER,) * 3 + (90, 90, 90), "F d -3 m:1", ["Si"], [[0, 0, 0]], name="Si"
-    )
     data = np.ones((*structure.shape, 1, len(COLUMNS)))
     data[..., 0, 0] = np.where(structure.grain < 0, -1, 0)
     data[..., 0, 2:6] = structure.rotations[structure.orientation]
     data[structure.grain < 0, :, 1:] = np.nan
     prediction = OrientationPrediction(
-        data, metadata={"OrientationPrediction": {"phases": [silicon.to_dict()]}}
+        data, metadata={"OrientationPrediction": {"phases": [silicon().to_dict()]}}
     )
     for own, other in zip(
         prediction.axes_manager.navigation_axes, scan.axes_manager.navigation_axes, strict=True

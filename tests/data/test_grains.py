@@ -112,7 +112,8 @@ def test_truth_is_a_map_of_silicon(scan_and_truth) -> None:
     assert truth.shape == SHAPE
     assert truth.scan_unit == "nm"
     np.testing.assert_allclose([truth.dx, truth.dy], [5, 5])
-    assert list(truth.prop) == ["grain", "boundary"]
+    assert list(truth.prop) == ["grain", "boundary", "thickness"]
+    assert np.isnan(truth.prop["thickness"]).all()  # kinematic spots have none
     assert truth.phases[0].space_group.number == 227
     assert truth.phases[0].point_group.size == len(SILICON.point_group_matrices())
     grain = truth.prop["grain"]
