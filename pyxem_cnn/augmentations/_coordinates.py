@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyxem_cnn._checks import check_shape
 from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid
 
 Grid = PolarGrid | CartesianGrid
@@ -69,6 +70,12 @@ def radial_span(grid: Grid) -> tuple[float, float]:
     if isinstance(grid, PolarGrid):
         return grid.k_min, grid.k_max
     return 0.0, min(grid.shape) * grid.scale / 2
+
+
+def check_on_grid(what: str, patterns: Tensor, grid: Grid) -> None:
+    """Raise ValueError if patterns do not lie on a grid, shape (batch, ...)."""
+    kind = type(grid).__name__
+    check_shape(what, patterns, ("batch", *grid.shape), f"These are the bins of the {kind}.")
 
 
 def per_pattern(value: Tensor) -> Tensor:

@@ -12,12 +12,13 @@ from pyxem_cnn.augmentations._coordinates import (
     Grid,
     areas,
     bell,
+    check_on_grid,
     per_pattern,
     positions,
     radial_span,
     radius_and_azimuth,
 )
-from pyxem_cnn.augmentations.draws import Range, chance, log_uniform, uniform
+from pyxem_cnn.augmentations.draws import Range, chance, log_uniform, shares, uniform
 from pyxem_cnn.augmentations.mixing import mix_in
 from pyxem_cnn.detector.grids import PolarGrid
 
@@ -91,7 +92,13 @@ def add_gaussian_background(
         Its standard deviation, 1/angstrom, drawn evenly in the logarithm.
     generator
         Source of random numbers.
+
+    Raises
+    ------
+    ValueError
+        If the patterns do not lie on the grid, or a share is not from 0 to below 1.
     """
+    check_on_grid("content", content, grid)
     n = len(content)
     radius, _ = radius_and_azimuth(grid, generator.device)
     sigma = per_pattern(log_uniform(n, width, generator))
@@ -99,7 +106,7 @@ def add_gaussian_background(
     square = radius.square() - radius.min().square()
     density = bell(square / sigma**2)
     addition = density * areas(grid, generator.device)
-    return mix_in(content, addition, uniform(n, share, generator))
+    return mix_in(content, addition, shares(n, share, generator))
 
 
 def add_amorphous_rings(
@@ -129,13 +136,19 @@ def add_amorphous_rings(
         Source of random numbers.
     radius
         Radius of the first ring, 1/angstrom: 0.32 for amorphous silicon, 0.48 for carbon.
+
+    Raises
+    ------
+    ValueError
+        If the patterns do not lie on the grid, or a share is not from 0 to below 1.
     """
+    check_on_grid("content", content, grid)
     n = len(content)
     some = chance(n, probability, generator).nonzero()[:, 0]
     result = content.clone()
     if len(some):
         rings = amorphous_rings(len(some), grid, radius, generator) * areas(grid, generator.device)
-        result[some] = mix_in(content[some], rings, uniform(len(some), share, generator))
+        result[some] = mix_in(content[some], rings, shares(len(some), share, generator))
     return result
 
 

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from pyxem_cnn._checks import given_expected
+
 Range = tuple[float, float]
 
 
@@ -23,6 +25,16 @@ def log_uniform(n: int, span: Range, generator: torch.Generator) -> Tensor:
 def chance(n: int, probability: float, generator: torch.Generator) -> Tensor:
     """Return ``n`` booleans that are True with the given probability, shape (n,)."""
     return _rand(n, generator) < probability
+
+
+def shares(n: int, span: Range, generator: torch.Generator) -> Tensor:
+    """Return ``n`` shares of a whole from 0 to below 1, or raise ValueError, shape (n,)."""
+    if not 0 <= span[0] <= span[1] < 1:
+        remedy = "A share is that of the whole sum: 0.5 adds as much as there is."
+        raise ValueError(
+            given_expected("share", span, "a range (low, high) from 0 to below 1", remedy)
+        )
+    return uniform(n, span, generator)
 
 
 def within(n: int, largest: float, generator: torch.Generator) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyxem_cnn.augmentations._coordinates import Grid, areas, per_pattern
+from pyxem_cnn.augmentations._coordinates import Grid, areas, check_on_grid, per_pattern
 from pyxem_cnn.augmentations.draws import Range, log_uniform, uniform
 
 
@@ -54,7 +54,13 @@ def add_hot_pixels(
         Side of a pixel in 1/angstrom, a number or shape (batch,).
     generator
         Source of random numbers.
+
+    Raises
+    ------
+    ValueError
+        If the patterns do not lie on the grid.
     """
+    check_on_grid("counts", counts, grid)
     index, present = _random_pixels(len(counts), grid, share, pixel, generator)
     value = log_uniform(index.numel(), strength, generator).view(index.shape) * present
     return counts.flatten(1).scatter_add(1, index, value).view(counts.shape)

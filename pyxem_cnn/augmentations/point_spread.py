@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyxem_cnn.augmentations._coordinates import Grid, bell
+from pyxem_cnn.augmentations._coordinates import Grid, bell, check_on_grid
 from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid
 
 # Patterns that are blurred at a time: few enough to stay in a core's cache.
@@ -39,7 +39,13 @@ def point_spread(content: Tensor, sigma: Tensor, grid: Grid) -> Tensor:
     -------
     content
         Of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If the patterns do not lie on the grid.
     """
+    check_on_grid("content", content, grid)
     blur = _diffuse if isinstance(grid, PolarGrid) else _convolve
     pieces = zip(content.split(_PIECE), sigma.split(_PIECE), strict=True)
     return torch.cat([blur(*piece, grid) for piece in pieces])

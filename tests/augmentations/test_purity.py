@@ -100,6 +100,25 @@ def test_every_pattern_gets_its_own(name, layout):
             assert not torch.equal(result[i], result[j])
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["add_amorphous_rings", "add_gaussian_background", "add_hot_pixels", "warp", "point_spread"],
+)
+def test_patterns_on_another_grid_are_refused(name):
+    content, generator = torch.rand(N, 30, 64), torch.Generator()
+    with pytest.raises(ValueError, match=r"shape \(6, 30, 64\).*expected shape \(batch, 20, 64\)"):
+        CALLS[name](content, GRIDS["polar"], generator)
+
+
+@pytest.mark.parametrize("share", [(0.0, 1.0), (-0.1, 0.5), (0.6, 0.5)])
+def test_a_share_is_below_one(share):
+    content, grid, generator = torch.rand(N, 20, 64), GRIDS["polar"], torch.Generator()
+    with pytest.raises(ValueError, match="share: got .*expected a range .* below 1"):
+        aug.add_gaussian_background(content, grid, share, (0.1, 0.5), generator)
+    with pytest.raises(ValueError, match="share: got"):
+        aug.add_amorphous_rings(content, grid, 1.0, share, generator)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("layout", GRIDS)
 @pytest.mark.parametrize("name", CALLS)
