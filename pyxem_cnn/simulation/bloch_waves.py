@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +15,12 @@ from pyxem_cnn.detector.calibration import electron_wavelength
 from pyxem_cnn.phases import as_crystal_structure
 from pyxem_cnn.rotations import conjugate, rotate, zone_axis
 from pyxem_cnn.simulation import probe_tilts
+from pyxem_cnn.simulation.dynamical_arguments import (
+    as_quaternions,
+    check_change,
+    check_thicknesses,
+)
+from pyxem_cnn.simulation.dynamical_spots import DynamicalSpots
 from pyxem_cnn.simulation.kinematic import reflections_within
 from pyxem_cnn.simulation.potential_table import PotentialTable
 from pyxem_cnn.simulation.structure_factors import (
@@ -27,6 +30,7 @@ from pyxem_cnn.simulation.structure_factors import (
     potential_coefficients,
     structure_factors,
 )
+from pyxem_cnn.simulation.structure_matrix import excitation_diagonal, flux_metric
 
 if TYPE_CHECKING:
     import torch
@@ -37,56 +41,10 @@ if TYPE_CHECKING:
     from pyxem_cnn.phases import CrystalStructure
     from pyxem_cnn.simulation.beam_selection import Candidates
 
-_logger = logging.getLogger(__name__)
-
-# Bytes of structure matrices that are held at once.
-_BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**28}
+# Bytes of structure matrices and amplitudes that are held at once.
+_BLOCK_BYTES = {"cpu": 2**25, "cuda": 2**30}
 # Directions of the incident beam, cone and precession together, that a disc needs under precession.
 _PRECESSED_DIRECTIONS = 64
-
-
-@dataclass(frozen=True, eq=False)
-class DynamicalSpots:
-    """Dynamical spots of n orientations: S beams, T thicknesses, J directions in the probe cone.
-
-    Attributes
-    ----------
-    hkl
-        Miller indices of the beams, direct beam first, shape (n, S, 3). Lists that are shorter
-        than S are filled up with 000 and intensity 0.
-    k
-        Positions of the beams' centres in the lab frame, shape (n, S, 2), 1/angstrom, y up.
-    intensity
-        Intensities for unit incident intensity in each direction, shape (n, T, S, J).
-    tilts
-        Where the incident directions lie in the direct beam's disc, shape (n, J, 2), 1/angstrom.
-        Direction j of a beam appears at ``k + tilts[j]``.
-    thicknesses
-        In angstrom, shape (T,) or (n, T).
-    """
-
-    hkl: np.ndarray
-    k: np.ndarray
-    intensity: np.ndarray
-    tilts: np.ndarray
-    thicknesses: np.ndarray
-
-    def __len__(self) -> int:
-        """Return the number of orientations."""
-        return len(self.k)
-
-    @cached_property
-    def disc_intensity(self) -> np.ndarray:
-        """Return intensities averaged over the discs, shape (n, T, S)."""
-        return self.intensity.mean(-1)
-
-    def __repr__(self) -> str:
-        """Return the shape in one line."""
-        n, n_thicknesses, n_beams, n_tilts = self.intensity.shape
-        return (
-            f"<DynamicalSpots: {n} orientations, {n_thicknesses} thicknesses, {n_beams} beams, "
-            f"{n_tilts} directions>"
-        )
 
 
 class BlochWaveSimulator:
@@ -178,7 +136,7 @@ class BlochWaveSimulator:
         self.precession_angle = float(
             check_positive("precession_angle", precession_angle, allow_zero=True)
         )
-        self.thicknesses = _check_thicknesses(thicknesses)
+        self.thicknesses = check_thicknesses(thicknesses)
         self.n_beams = int(check_positive("n_beams", n_beams, integer=True))
         self.g_max = float(check_positive("g_max", 2.5 if g_max is None else g_max))
         self.n_tilts = int(check_positive("n_tilts", n_tilts, integer=True))
@@ -255,13 +213,13 @@ class BlochWaveSimulator:
         """
         from tqdm.auto import tqdm
 
-        quaternions = _as_quaternions(orientations)
+        quaternions = as_quaternions(orientations)
         n = len(quaternions)
-        depths = self.thicknesses if thicknesses is None else _check_thicknesses(thicknesses, n)
-        change = _check_change(debye_waller_change, n)
+        depths = self.thicknesses if thicknesses is None else check_thicknesses(thicknesses, n)
+        change = check_change(debye_waller_change, n)
         cone, directions = self._directions(n, generator)
         spots = self._empty(n, depths, cone)
-        block = self._block_length()
+        block = self._block_length(depths.shape[-1], directions)
         with tqdm(
             total=n, desc="Bloch waves", unit="orientation", disable=not show_progressbar
         ) as bar:
@@ -269,37 +227,82 @@ class BlochWaveSimulator:
                 part = slice(start, start + block)
                 own_depths = depths[part] if depths.ndim == 2 else depths
                 own_change = None if change is None else change[part]
-                hkl, k, intensity = self._block(
-                    quaternions[part], own_depths, directions[part], own_change
+                beams = self._beams(quaternions[part])
+                k, intensity = self._propagate(
+                    quaternions[part], beams, own_depths, directions[part], own_change
                 )
-                spots.hkl[part], spots.k[part], spots.intensity[part] = hkl, k, intensity
-                bar.update(len(hkl))
+                spots.hkl[part], spots.k[part], spots.intensity[part] = beams[0], k, intensity
+                bar.update(len(k))
         return spots
 
-    def _block(
+    def calculate_beams(
+        self,
+        orientation: np.ndarray | Rotation,
+        hkl: np.ndarray,
+        *,
+        directions: np.ndarray | None = None,
+        thicknesses: Sequence[float] | None = None,
+    ) -> np.ndarray:
+        """Return the intensities of beams that the caller chooses.
+
+        Parameters
+        ----------
+        orientation
+            One quaternion of shape (1, 4), lab to crystal, or an orix rotation.
+        hkl
+            Miller indices of all beams that take part, 000 first, within `g_max`, shape (S, 3).
+        directions
+            Transverse part of the incident wave vectors in the lab frame, 1/angstrom, shape (J, 2).
+            By default one beam along -z.
+        thicknesses
+            In angstrom, shape (T,). By default those of the simulator.
+
+        Returns
+        -------
+        intensity
+            For unit incident intensity in each direction, shape (T, S, J).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or value.
+        """
+        quaternion = check_shape("orientation", as_quaternions(orientation), (1, 4))
+        hkl = check_shape("hkl", np.asarray(hkl, dtype=int), ("S", 3))
+        g = np.linalg.norm(hkl @ self.crystal.reciprocal_basis.T, axis=1)
+        if len(hkl) == 0 or g[0] > 0 or not np.all((g[1:] > 0) & (g[1:] <= self.g_max + 1e-9)):
+            expected = f"000 first, then other reflections up to g_max = {self.g_max:g} 1/angstrom"
+            raise ValueError(given_expected("hkl", hkl.tolist(), expected))
+        directions = np.zeros((1, 2)) if directions is None else np.asarray(directions, float)
+        check_shape("directions", directions, ("J", 2))
+        depths = self.thicknesses if thicknesses is None else check_thicknesses(thicknesses)
+        beams = hkl[None], np.ones((1, len(hkl)), dtype=bool)
+        return self._propagate(quaternion, beams, depths, directions[None, :, None], None)[1][0]
+
+    def _propagate(
         self,
         quaternions: np.ndarray,
+        beams: tuple[np.ndarray, np.ndarray],
         thicknesses: np.ndarray,
         directions: np.ndarray,
         change: np.ndarray | None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return hkl, k and intensities (n, T, S, J) of a few orientations."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions (n, S, 2) and intensities (n, T, S, J), mean over azimuths (n, J, P)."""
         import torch
 
         from pyxem_cnn.simulation.propagation import propagate_directions
 
-        hkl, is_beam = self._beams(quaternions)
+        hkl, is_beam = beams
         g = rotate(conjugate(quaternions)[:, None], hkl @ self.crystal.reciprocal_basis.T)
-        # Waves are normalised to flux through the exit surface, (K - g_z) |psi_g|^2 / K.
-        metric = (1 - self.wavelength * g[..., 2]) ** -0.5
-        couplings = self._couplings(hkl, is_beam, metric, change)
-        weight = metric**2 * is_beam
-        diagonal = self._diagonal(g, weight, directions.reshape(len(g), -1, 2))
+        # 0 keeps padding apart from the beams.
+        metric = flux_metric(g, self.wavelength) * is_beam
+        couplings = self._couplings(hkl, metric, change)
+        diagonal = self._diagonal(g, metric, directions.reshape(len(g), -1, 2))
         amplitudes = propagate_directions(couplings, diagonal, thicknesses, self.wavelength)
         intensity = torch.view_as_real(amplitudes).square().sum(-1)
         # (n, T, J P, S) -> mean over the P azimuths -> (n, T, S, J)
         intensity = intensity.unflatten(2, (directions.shape[1], -1)).mean(3).transpose(2, 3)
-        return hkl, g[..., :2], intensity.cpu().numpy()
+        return g[..., :2], intensity.cpu().numpy()
 
     def _beams(self, quaternions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return hkl (n, S, 3) of the beams, 000 first, and which of them are no padding (n, S)."""
@@ -315,14 +318,14 @@ class BlochWaveSimulator:
         return hkl, is_beam
 
     def _couplings(
-        self, hkl: np.ndarray, is_beam: np.ndarray, metric: np.ndarray, change: np.ndarray | None
+        self, hkl: np.ndarray, metric: np.ndarray, change: np.ndarray | None
     ) -> torch.Tensor:
         """Return the structure matrices without their diagonals, shape (n, S, S)."""
         import torch
 
         values, g_squared = self._tensors
         places = torch.as_tensor(self._table.places(hkl), device=self.device)
-        factors = torch.as_tensor(metric * is_beam, device=self.device).to(g_squared.dtype)
+        factors = torch.as_tensor(metric, device=self.device).to(g_squared.dtype)
         couplings = self._table.couplings(values, places, factors)
         if change is not None:
             squares = self._table.couplings(g_squared, places)
@@ -330,20 +333,17 @@ class BlochWaveSimulator:
             couplings *= torch.exp_(squares.mul_(-b[:, None, None] / 4))
         return couplings
 
-    def _diagonal(self, g: np.ndarray, weight: np.ndarray, directions: np.ndarray) -> torch.Tensor:
-        """Return the diagonals for each incident direction k: K^2 - |k + g|^2, shape (n, J, S)."""
+    def _diagonal(self, g: np.ndarray, metric: np.ndarray, directions: np.ndarray) -> torch.Tensor:
+        """Return the diagonals for each incident direction, with absorption, shape (n, J, S)."""
         import torch
 
-        # k = (k_x, k_y, -k_z) has the length 1 / lambda and points away from the source.
-        k_z = np.sqrt(1 / self.wavelength**2 - (directions**2).sum(-1))
-        transverse = directions @ g[..., :2].transpose(0, 2, 1)
-        diagonal = 2 * k_z[..., None] * g[:, None, :, 2] - 2 * transverse
-        diagonal = (diagonal - (g**2).sum(-1)[:, None]) * weight[:, None]
-        tensor = torch.as_tensor(diagonal, device=self.device).to(getattr(torch, self.dtype))
+        diagonal = excitation_diagonal(g, directions, self.wavelength)
         if self.absorption:
-            mean = 1j * self.absorption * self._table.mean.real
-            tensor = tensor + mean * torch.as_tensor(weight, device=self.device)[:, None]
-        return tensor
+            diagonal = diagonal + 1j * self.absorption * self._table.mean.real
+        diagonal *= metric[:, None] ** 2
+        real = getattr(torch, self.dtype)
+        tensor = torch.as_tensor(diagonal, device=self.device)
+        return tensor.to(real.to_complex() if self.absorption else real)
 
     def _directions(
         self, n: int, generator: np.random.Generator | None
@@ -389,7 +389,7 @@ class BlochWaveSimulator:
 
         real = getattr(torch, self.dtype)
         values = self._table.values * (1 + 1j * self.absorption if self.absorption else 1)
-        dtype = torch.promote_types(real, torch.complex32) if np.iscomplexobj(values) else real
+        dtype = real.to_complex() if np.iscomplexobj(values) else real
         return (
             torch.as_tensor(values, device=self.device).to(dtype),
             torch.as_tensor(self._table.g_squared, device=self.device).to(real),
@@ -414,11 +414,14 @@ class BlochWaveSimulator:
         n_tilts = self.n_tilts if self.convergence_angle else 1
         return -(-_PRECESSED_DIRECTIONS // n_tilts) if self.precession_angle else 1
 
-    def _block_length(self) -> int:
+    def _block_length(self, n_thicknesses: int, directions: np.ndarray) -> int:
         """Return how many orientations are computed at once."""
         size = 8 if self.dtype == "float64" else 4
-        matrices = size * self.n_beams**2 * 3  # index and g^2 beside the matrix
-        return int(np.clip(_BLOCK_BYTES.get(self.device.type, 2**24) // matrices, 1, 4096))
+        # Matrices with their indices and g^2; amplitudes and their squares.
+        matrices = 4 * self.n_beams**2
+        amplitudes = 4 * n_thicknesses * self.n_beams * int(np.prod(directions.shape[1:3]))
+        block = _BLOCK_BYTES.get(self.device.type, _BLOCK_BYTES["cpu"])
+        return int(np.clip(block // (size * (matrices + amplitudes)), 1, 4096))
 
     def _empty(self, n: int, depths: np.ndarray, cone: np.ndarray) -> DynamicalSpots:
         """Return spots to be filled in."""
@@ -438,54 +441,3 @@ class BlochWaveSimulator:
             f"{self.convergence_angle:g} mrad, {self.n_beams} beams within {self.g_max:g} "
             f"1/angstrom, {self.dtype} on {self.device}>"
         )
-
-
-def _as_quaternions(orientations: Any) -> np.ndarray:
-    """Return unit quaternions (n, 4) of an array or an orix rotation."""
-    data = getattr(orientations, "data", orientations)
-    data = orientations if isinstance(orientations, np.ndarray) else np.asarray(data)
-    quaternions = np.asarray(data, dtype=np.float64)
-    remedy = "Give one quaternion as quaternion[None], and flatten maps of them."
-    check_shape("orientations", quaternions, ("n", 4), remedy)
-    norm = np.linalg.norm(quaternions, axis=1, keepdims=True)
-    if not np.allclose(norm, 1, atol=1e-3):
-        raise ValueError(
-            given_expected("orientations", quaternions, "unit quaternions", "Normalise them.")
-        )
-    return quaternions / norm
-
-
-def _check_thicknesses(thicknesses: Any, n: int | None = None) -> np.ndarray:
-    """Return thicknesses of shape (T,), or (n, T) where ``n`` is given."""
-    values = np.asarray(thicknesses, dtype=np.float64)
-    if values.ndim == 2 and n is not None:
-        check_shape("thicknesses", values, (n, "T"), "There must be a row for each orientation.")
-    else:
-        check_shape("thicknesses", values, ("T",))
-    expected = "thicknesses above zero, in angstrom"
-    if values.size == 0 or not np.all(np.isfinite(values) & (values > 0)):
-        raise ValueError(given_expected("thicknesses", values.tolist(), expected))
-    if values.max() < 100:
-        warnings.warn(
-            given_expected(
-                "thicknesses",
-                values.tolist(),
-                "angstrom, as in 500 for 50 nm",
-                "Multiply by 10 if these are nanometres.",
-            ),
-            UserWarning,
-            stacklevel=3,
-        )
-    return values
-
-
-def _check_change(change: Any, n: int) -> np.ndarray | None:
-    """Return what is added to B, shape (n,)."""
-    if change is None:
-        return None
-    values = check_shape("debye_waller_change", np.asarray(change, dtype=np.float64), (n,))
-    if not np.all(np.isfinite(values)):
-        raise ValueError(
-            given_expected("debye_waller_change", values, "finite numbers in square angstrom")
-        )
-    return values

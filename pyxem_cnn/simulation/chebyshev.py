@@ -82,7 +82,11 @@ def spectrum(couplings: Tensor, diagonal: Tensor) -> tuple[float, float]:
     reach = couplings.abs().sum(-1)[:, None, :]
     real = diagonal.real if diagonal.is_complex() else diagonal
     low, high = float((real - reach).min()), float((real + reach).max())
-    return (low + high) / 2, max((high - low) / 2, 1e-6)
+    half = max((high - low) / 2, 1e-6)
+    if diagonal.is_complex():
+        # The series converges in a narrow ellipse around the interval.
+        half = max(half, 20 * float(diagonal.imag.abs().max()))
+    return (low + high) / 2, half
 
 
 def _weights(z: np.ndarray, tolerance: float) -> np.ndarray:

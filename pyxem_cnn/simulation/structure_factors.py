@@ -137,19 +137,27 @@ def structure_factors(
     hkl = np.asarray(hkl).reshape(-1, 3)
     b_iso = np.zeros(len(crystal.elements)) if b_iso is None else b_iso
     positions = crystal.positions - (0.0 if origin is None else origin)
-    elements = np.array(crystal.elements)
     factors = np.zeros(len(hkl), dtype=np.complex128)
-    rows = max(1, _ENTRIES_AT_ONCE // len(elements))
+    rows = max(1, _ENTRIES_AT_ONCE // len(crystal.elements))
     for start in range(0, len(hkl), rows):
         indices = hkl[start : start + rows]
         g = np.linalg.norm(indices @ crystal.reciprocal_basis.T, axis=1)
-        for element in dict.fromkeys(crystal.elements):
-            atoms = elements == element
-            weights = np.exp(-np.outer(g**2 / 4, b_iso[atoms])) * crystal.occupancies[atoms]
-            phases = np.exp(-2j * np.pi * (indices @ positions[atoms].T))
-            sums = (weights * phases).sum(1)
-            factors[start : start + rows] += scattering_factors(element, g) * sums
+        # Atoms that differ in their places and occupancies only share their factors.
+        for element, b in sorted(set(zip(crystal.elements, b_iso, strict=True))):
+            alike = (np.array(crystal.elements) == element) & (b_iso == b)
+            sums = _phases(indices, positions[alike]) @ crystal.occupancies[alike]
+            factor = scattering_factors(element, g) * np.exp(-b / 4 * g**2)
+            factors[start : start + rows] += factor * sums
     return factors
+
+
+def _phases(hkl: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return exp(-2 pi i hkl . r), shape (n, n_atoms), as a product over the three axes."""
+    phases = np.ones((len(hkl), len(positions)), dtype=np.complex128)
+    for axis in range(3):
+        values, place = np.unique(hkl[:, axis], return_inverse=True)
+        phases *= np.exp(-2j * np.pi * np.outer(values, positions[:, axis]))[place]
+    return phases
 
 
 def potential_coefficients(

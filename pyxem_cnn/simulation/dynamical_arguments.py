@@ -1,0 +1,117 @@
+"""Checks of what a dynamical simulation is asked for."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from pyxem_cnn._checks import check_shape, given_expected
+
+
+def as_quaternions(orientations: Any) -> np.ndarray:
+    """Return unit quaternions of an array or an orix rotation.
+
+    Parameters
+    ----------
+    orientations
+        Array of shape (n, 4) or orix rotation of shape (n,).
+
+    Returns
+    -------
+    quaternions
+        Shape (n, 4), float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shape is another one, or if they are not of unit length.
+    """
+    is_orix = hasattr(orientations, "to_euler")
+    quaternions = np.asarray(orientations.data if is_orix else orientations, dtype=np.float64)
+    remedy = "Give one quaternion as quaternion[None], and flatten maps of them."
+    check_shape("orientations", quaternions, ("n", 4), remedy)
+    norm = np.linalg.norm(quaternions, axis=1, keepdims=True)
+    if not np.allclose(norm, 1, atol=1e-3):
+        raise ValueError(
+            given_expected("orientations", quaternions, "unit quaternions", "Normalise them.")
+        )
+    return quaternions / norm
+
+
+def check_thicknesses(thicknesses: Any, n: int | None = None) -> np.ndarray:
+    """Return thicknesses after a check.
+
+    Parameters
+    ----------
+    thicknesses
+        In angstrom, shape (T,), or (n, T) where `n` is given.
+    n
+        Number of orientations.
+
+    Returns
+    -------
+    thicknesses
+        Float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shape or values are wrong.
+
+    Warns
+    -----
+    UserWarning
+        If all of them are below 100 angstrom.
+    """
+    values = np.asarray(thicknesses, dtype=np.float64)
+    if values.ndim == 2 and n is not None:
+        check_shape("thicknesses", values, (n, "T"), "There must be a row for each orientation.")
+    else:
+        check_shape("thicknesses", values, ("T",))
+    expected = "thicknesses above zero, in angstrom"
+    if values.size == 0 or not np.all(np.isfinite(values) & (values > 0)):
+        raise ValueError(given_expected("thicknesses", values.tolist(), expected))
+    if values.max() < 100:
+        warnings.warn(
+            given_expected(
+                "thicknesses",
+                values.tolist(),
+                "angstrom, as in 500 for 50 nm",
+                "Multiply by 10 if these are nanometres.",
+            ),
+            UserWarning,
+            stacklevel=3,
+        )
+    return values
+
+
+def check_change(change: Any, n: int) -> np.ndarray | None:
+    """Return what is added to the displacement parameters B, after a check.
+
+    Parameters
+    ----------
+    change
+        In square angstrom, shape (n,), or None.
+    n
+        Number of orientations.
+
+    Returns
+    -------
+    change
+        Float64 or None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shape or values are wrong.
+    """
+    if change is None:
+        return None
+    values = check_shape("debye_waller_change", np.asarray(change, dtype=np.float64), (n,))
+    if not np.all(np.isfinite(values)):
+        raise ValueError(
+            given_expected("debye_waller_change", values, "finite numbers in square angstrom")
+        )
+    return values
