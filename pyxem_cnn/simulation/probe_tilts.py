@@ -23,11 +23,13 @@ def even_tilts(n_tilts: int) -> np.ndarray:
     points
         Shape (n_tilts, 2).
     """
-    points, inside, ring = [np.zeros((1, 2))], 1, 6
+    # A centre and an odd number of others would be lopsided.
+    inside = 0 if n_tilts in (2, 4, 6) else 1
+    points, ring = [np.zeros((inside, 2))], 6
     while inside < n_tilts:
         n = min(ring, n_tilts - inside)
-        if n_tilts - inside - n < 3:
-            n = n_tilts - inside  # the last few join a ring that they would leave lopsided
+        if 0 < n_tilts - inside - n < 3:
+            n = n_tilts - inside  # one or two points alone would be lopsided
         radius = np.sqrt((inside + n / 2) / n_tilts)
         angle = 2 * np.pi * np.arange(n) / n
         points.append(radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1))
