@@ -85,7 +85,8 @@ class AlignedMap:
     def scores(self) -> tuple[str, np.ndarray]:
         """Return name and values (rows, columns) of the score; an empty name if there is none."""
         for name in _SCORES:
-            if name in self.xmap.prop:
+            # Files of maps without scores have columns of zeros.
+            if name in self.xmap.prop and np.any(self.xmap.prop[name]):
                 values = np.asarray(self.xmap.prop[name])
                 return name, self.values(values[:, 0] if values.ndim == 2 else values)
         return "", np.full(self.phase.shape, np.nan)

@@ -38,7 +38,7 @@ def compare_crystal_maps(
     truth: MapLike | None = None,
     *,
     tolerance: float = 5.0,
-    group: str = "Laue",
+    group: str | None = None,
     accelerating_voltage: float | None = None,
     grains: Grains | np.ndarray | str | None = None,
     names: tuple[str, str] = ("a", "b"),
@@ -60,8 +60,9 @@ def compare_crystal_maps(
     tolerance
         Angle in degrees up to which orientations agree.
     group
-        Orientations count modulo the proper rotations of the "Laue" group, as the kinematic
-        patterns do, or of the "point" group, where polarity matters.
+        Orientations count modulo the proper rotations of the "Laue" group, as kinematic patterns
+        tell no more, or of the "point" group, where polarity matters. By default "point" if all
+        maps that say so (``xmap.group``) say this, otherwise "Laue".
     accelerating_voltage
         In kV. If given, misorientations are counted modulo pseudo-symmetric twins, too:
         orientations whose kinematic patterns differ by less than R = 0.1, see
@@ -95,13 +96,16 @@ def compare_crystal_maps(
     >>> comparison.agreement.within_5  # doctest: +SKIP
     """
     check_positive("tolerance", tolerance, remedy="It is in degrees.")
-    check_choice("group", group, ("Laue", "point"))
+    check_choice("group", group, (None, "Laue", "point"))
     if accelerating_voltage is not None:
         check_positive("accelerating_voltage", accelerating_voltage, remedy="It is in kV.")
     given = dict(zip(_checked_names(names), (a, b), strict=True))
     if truth is not None:
         given[TRUTH] = truth
     maps = {name: as_crystal_map(name, obj) for name, obj in given.items()}
+    if group is None:
+        said = {_attribute(xmap, "group") for xmap in maps.values()} - {()}
+        group = "point" if said == {"point"} else "Laue"
     aligned, phases, shared = align_maps(maps)
     pair = {name: aligned[name] for name in names}
     notes = [*shared.notes, *_notes_of_maps(maps)]

@@ -91,7 +91,10 @@ def _right(comparison: MapComparison) -> str:
     texts = ["both", *(f"{name} only" for name in comparison.names), "neither", "unknown"]
     counts = {text: int(np.count_nonzero(comparison.right == text)) for text in texts}
     known = sum(counts.values()) - counts.pop("unknown")
-    head = f"Within {comparison.tolerance:g} deg of the truth, of {known} points where it is known:"
+    head = (
+        f"Within {comparison.tolerance:g} deg of the truth, twins not counted, "
+        f"of {known} points where it is known:"
+    )
     return "\n".join([head, *_shares(counts, known)])
 
 

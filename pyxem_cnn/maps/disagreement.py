@@ -109,7 +109,8 @@ def find_causes(
     """Return why two maps disagree.
 
     A neighbour grain is the cause at a grain boundary: each map's orientation is that of the other
-    map at one of the eight points around.
+    map at one of the eight points around. In a grain that both maps speckle with two orientations,
+    this is so, too.
 
     Parameters
     ----------

@@ -38,6 +38,8 @@ def find_twins(simulator: KinematicSimulator, p: np.ndarray, q: np.ndarray) -> n
         Shape (n,); True where :func:`pyxem_cnn.metrics.pattern_difference` of the kinematic
         patterns, of 0.125 to 1.6 1/angstrom, is below 0.1.
     """
+    from tqdm.auto import tqdm
+
     from pyxem_cnn.detector.grids import PolarGrid
 
     if not len(p):
@@ -45,11 +47,11 @@ def find_twins(simulator: KinematicSimulator, p: np.ndarray, q: np.ndarray) -> n
     pairs = np.round(np.concatenate([_one_sign(p), _one_sign(q)], axis=1), _DECIMALS)
     _, first, inverse = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
     grid = PolarGrid(k_max=simulator.k_max)
+    blocks = np.split(first, range(_BLOCK, len(first), _BLOCK))
+    # Shown if it takes longer than two seconds.
+    progress = tqdm(blocks, f"Twins of {simulator.crystal.name}", leave=False, delay=2)
     difference = np.concatenate(
-        [
-            pattern_difference(simulator, p[block], q[block], grid)
-            for block in np.split(first, range(_BLOCK, len(first), _BLOCK))
-        ]
+        [pattern_difference(simulator, p[block], q[block], grid) for block in progress]
     )
     return difference[inverse.ravel()] < TWIN_DIFFERENCE
 

@@ -204,6 +204,20 @@ def test_files_that_are_no_maps(tmp_path) -> None:
         load_crystal_map(tmp_path / "map.txt")
 
 
+def test_result_of_template_matching_is_decoded(rng, monkeypatch) -> None:
+    from pyxem_cnn.maps import orientation_map
+
+    class OrientationMap:
+        """What pyxem calls it, without pyxem."""
+
+    class LazyOrientationMap(OrientationMap):
+        pass
+
+    xmap = grid_map(random_quaternions(6, rng).reshape(2, 3, 4))
+    monkeypatch.setattr(orientation_map, "orientation_map_to_crystal_map", lambda given: xmap)
+    assert as_crystal_map("b", LazyOrientationMap()) is xmap
+
+
 def test_things_that_are_no_maps() -> None:
     with pytest.raises(TypeError, match=r"to_crystal_map\(\)"):
         as_crystal_map("b", np.zeros(3))
