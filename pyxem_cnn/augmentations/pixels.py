@@ -92,7 +92,7 @@ def dead_pixels(
         Source of random numbers.
     """
     index, present = _random_pixels(n, grid, share, pixel, generator)
-    pixels = pixels_per_bin(grid, pixel).expand(n, *grid.shape).flatten(1)
+    pixels = pixels_per_bin(grid, pixel).to(generator.device).expand(n, *grid.shape).flatten(1)
     lost = present / pixels.gather(1, index)
     alive = torch.ones_like(pixels).scatter_add(1, index, -lost)
     return alive.clamp_(min=0).view(n, *grid.shape)
@@ -107,7 +107,7 @@ def _random_pixels(
     number = torch.poisson(uniform(n, share, generator) * total, generator=generator)
     most = int(number.max()) if n else 0
     # A pixel falls into a bin as often as the bin is large.
-    level = torch.rand(n, most, generator=generator, device=generator.device)
+    level = torch.rand(n, most, generator=generator, device=generator.device, dtype=torch.float64)
     edges = area.cumsum(0, dtype=torch.float64)
     index = torch.searchsorted(edges, level * edges[-1], right=True).clamp_(max=len(area) - 1)
     present = torch.arange(most, device=number.device) < number[:, None]
