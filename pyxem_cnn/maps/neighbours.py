@@ -56,11 +56,14 @@ class PointGrid:
         """
         if not np.any(xmap.is_in_data):
             raise ValueError("xmap: got no points in the data, expected some. Every one is masked.")
-        column, x, dx = _axis(xmap._x, xmap.is_in_data)
-        row, y, dy = _axis(xmap._y, xmap.is_in_data)
+        used = xmap.is_in_data
+        (column, x, dx), (row, y, dy) = (_axis(values, used.size) for values in (xmap._x, xmap._y))
+        hexagonal = _is_hexagonal(row, column)
+        left, top = column[used].min(), row[used].min()
+        column, row = column[used] - left, row[used] - top
         index = np.full((row.max() + 1, column.max() + 1), -1)
         index[row, column] = np.arange(row.size)
-        if np.count_nonzero(index >= 0) != row.size or _is_hexagonal(index):
+        if hexagonal or np.count_nonzero(index >= 0) != row.size:
             raise ValueError(
                 given_expected(
                     "Grid of xmap",
@@ -69,7 +72,7 @@ class PointGrid:
                     "Hexagonal grids are not supported: resample the map on a square one.",
                 )
             )
-        return cls(row, column, (x, y), (dx, dy), index)
+        return cls(row, column, (x + left * dx, y + top * dy), (dx, dy), index)
 
     @property
     def is_line(self) -> bool:
@@ -126,19 +129,20 @@ class PointGrid:
         return beside[self.row, self.column]
 
 
-def _axis(values: np.ndarray | None, used: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Return place of every point in the data along an axis, first coordinate, and step."""
+def _axis(values: np.ndarray | None, n_points: int) -> tuple[np.ndarray, float, float]:
+    """Return place of every point along an axis, coordinate of the first, and step."""
     if values is None:
-        return np.zeros(np.count_nonzero(used), dtype=int), 0.0, 1.0
+        return np.zeros(n_points, dtype=int), 0.0, 1.0
     gaps = np.diff(np.unique(values))
     # Coordinates of files are rounded: gaps a thousand times smaller than the widest are none.
     step = float(gaps[gaps > 1e-3 * gaps.max()].min()) if gaps.size else 1.0
-    first = float(values[used].min())
-    return np.round((values[used] - first) / step).astype(int), first, step
+    first = float(values.min())
+    return np.round((values - first) / step).astype(int), first, step
 
 
-def _is_hexagonal(index: np.ndarray) -> bool:
+def _is_hexagonal(row: np.ndarray, column: np.ndarray) -> bool:
     """Return whether points lie like the squares of one colour on a chessboard."""
-    there = index >= 0
+    there = np.zeros((row.max() + 1, column.max() + 1), dtype=bool)
+    there[row, column] = True
     beside = np.any(there[:, 1:] & there[:, :-1]) or np.any(there[1:] & there[:-1])
     return not beside and bool(np.any(there[1:, 1:] & there[:-1, :-1]))

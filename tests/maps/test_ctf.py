@@ -15,6 +15,7 @@ from pyxem_cnn.maps.building import build_crystal_map
 from pyxem_cnn.maps.ctf import LAUE_NUMBERS
 from pyxem_cnn.maps.export import save_crystal_map
 from pyxem_cnn.maps.misorientation import misorientation_angles
+from pyxem_cnn.phases import CrystalStructure
 from pyxem_cnn.rotations import random_quaternions
 from tests._crystals import NAMES, crystal
 from tests.fixtures_model import crystal_map
@@ -165,6 +166,16 @@ def test_group_without_inversion_comes_back_as_its_laue_group(tmp_path: Path, rn
     with pytest.warns(UserWarning, match="Setting space group to 'None'"):
         loaded = io.load(tmp_path / "map.ctf")
     assert loaded.phases["GaAs"].point_group.name == "m-3m"
+
+
+def test_orix_does_not_read_m3(tmp_path: Path, rng) -> None:
+    pyrite = CrystalStructure.from_asymmetric_unit(
+        (5.418, 5.418, 5.418, 90, 90, 90), "P a -3", ["Fe", "S"], [[0, 0, 0], [0.385] * 3]
+    )
+    path = save_crystal_map(crystal_map((3, 4), [pyrite], rng), tmp_path / "map.ctf")
+    assert parts(path)[0][-2].split("\t")[3:5] == ["10", "205"]
+    with pytest.raises(ValueError, match="'m3' must be of type"):  # the page on files says so
+        io.load(path)
 
 
 def test_numbers_of_laue_groups_are_those_of_orix() -> None:

@@ -143,6 +143,14 @@ class TestMean:
         assert misorientation_angles(found, expected, operations).max() < 1e-5
         assert np.rad2deg(angle_between(found, first)).max() < 10
 
+    def test_mean_of_a_strongly_bent_grain(self) -> None:
+        # Seen from the first point, an equivalent of the last ones is nearer: one has to iterate.
+        q = about_z(np.deg2rad(np.arange(51.0)))
+        operations = crystal("cubic").symmetry_quaternions()
+        found = mean_orientations(q, np.zeros(51, dtype=int), q[:1], operations)
+        expected = about_z(np.deg2rad(np.array([25.0])))
+        assert misorientation_angles(found, expected, operations) < 1e-5
+
 
 class TestFinding:
     def test_known_grains(self, rng) -> None:
@@ -273,6 +281,14 @@ class TestSmallRegions:
         np.testing.assert_allclose(grains.max_misorientation, 0, atol=1e-5)
         assert grains.reference_misorientation[grains.merged].min() > 5
 
+    def test_merge_goes_by_the_longest_boundary(self, rng) -> None:
+        # Point 2 touches grain 0 with one side, grain 1 with two.
+        labels = np.array([[0, 0, 2, 1], [0, 0, 1, 1]])
+        grains = find_grains(
+            image_map(labels, random_quaternions(3, rng)), min_size=2, small="merge"
+        )
+        np.testing.assert_array_equal(grains.labels.reshape(2, 4), [[0, 0, 1, 1], [0, 0, 1, 1]])
+
     def test_merge_from_the_outside_in(self, rng) -> None:
         rotations = random_quaternions(4, rng)
         xmap = image_map([[0, 0, 0, 1, 2, 3]], rotations)
@@ -395,6 +411,19 @@ class TestGrid:
         x[::2] += 1e-9
         grid = PointGrid.of(line_map(np.zeros(50), coordinates={"x": x}))
         np.testing.assert_array_equal(grid.column, np.arange(50))
+
+    def test_chessboard_of_left_out_points_is_no_hexagonal_grid(self, rng) -> None:
+        kept = np.indices((4, 4)).sum(axis=0) % 2 == 1
+        xmap = image_map(
+            np.zeros((4, 4), dtype=int), random_quaternions(1, rng), is_in_data=kept.ravel()
+        )
+        assert len(find_grains(xmap)) == 8
+        assert len(find_grains(xmap, connectivity=8)) == 1
+
+    def test_slice(self, rng) -> None:
+        xmap = image_map(np.zeros((5, 6), dtype=int), random_quaternions(1, rng), step=(0.5, 2.0))
+        grid = PointGrid.of(xmap[2:4, 1:5])
+        assert (grid.origin, grid.step, grid.index.shape) == ((0.5, 4.0), (0.5, 2.0), (2, 4))
 
     def test_pairs_of_eight(self, rng) -> None:
         xmap = image_map(np.zeros((3, 4), dtype=int), random_quaternions(1, rng))
