@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 # Added to |U|, in 1/angstrom^2: lets in weak reflections near the Ewald sphere.
 _WEAKEST = 0.01
-# Reflections further from the Ewald sphere, in 1/angstrom, only cost time: the phases of their
-# waves turn quickly.
+# Reflections further from the Ewald sphere, in 1/angstrom, cost more time than they are worth for 64
+# beams: the quicker the phase of a wave turns, the longer is the series.
 _FARTHEST = 0.1
 # The list may end anywhere in its last part, so that equals stay together.
 _SHORTEST = 0.85
+
+
+def farthest_excitation_error(n_beams: int) -> float:
+    """Return how far from the Ewald sphere beams may be, 1/angstrom; further for longer lists."""
+    return _FARTHEST * max(1.0, n_beams / 64)
 
 
 class Candidates(NamedTuple):
@@ -34,6 +39,8 @@ class Candidates(NamedTuple):
     """Of the incident beam: convergence and precession together, radians."""
     zones: Tensor
     """Low-index directions [uvw] in the crystal's frame, shape (m, 3), angstrom."""
+    farthest: float
+    """Largest excitation error, 1/angstrom."""
 
 
 def low_index_zones(crystal: CrystalStructure) -> np.ndarray:
@@ -82,14 +89,14 @@ def importance(candidates: Candidates, zone_axis: Tensor) -> Tensor:
     importance
         Shape (n, c).
     """
-    g, strength, wavelength, largest_tilt, _ = candidates
+    g, strength, wavelength, largest_tilt, _, farthest = candidates
     g_squared = (g * g).sum(-1)
     g_z = zone_axis @ g.T
     error = g_z - g_squared * (wavelength / 2)
     width = strength + _WEAKEST
     # Excitation errors of a tilted beam lie within g_xy times the tilt around that on the axis.
     spread = (g_squared - g_z * g_z).clamp_(min=1e-8).sqrt_().mul_(max(largest_tilt, 1e-4))
-    is_far = error.abs() - spread > _FARTHEST
+    is_far = error.abs() - spread > farthest
     spread /= width
     error /= width
     weight = (torch.atan(error + spread) - torch.atan(error - spread)) / (2 * spread)

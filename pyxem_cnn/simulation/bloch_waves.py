@@ -369,7 +369,11 @@ class BlochWaveSimulator:
         """Return the reflections that may take part."""
         import torch
 
-        from pyxem_cnn.simulation.beam_selection import Candidates, low_index_zones
+        from pyxem_cnn.simulation.beam_selection import (
+            Candidates,
+            farthest_excitation_error,
+            low_index_zones,
+        )
 
         def single(array: np.ndarray) -> torch.Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=self.device)
@@ -380,6 +384,7 @@ class BlochWaveSimulator:
             self.wavelength,
             self.convergence_angle * 1e-3 + np.deg2rad(self.precession_angle),
             single(low_index_zones(self.crystal)),
+            farthest_excitation_error(self.n_beams),
         )
 
     @cached_property

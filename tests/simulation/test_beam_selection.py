@@ -23,7 +23,8 @@ WAVELENGTH = 0.0197
 def candidates_of(g, strength=0.02, tilt=0.0, zones=((0, 0, 4.0),)):
     g = torch.tensor(g, dtype=torch.float32)
     strengths = torch.full((len(g),), strength)
-    return Candidates(g, strengths, WAVELENGTH, tilt, torch.tensor(zones, dtype=torch.float32))
+    zones = torch.tensor(zones, dtype=torch.float32)
+    return Candidates(g, strengths, WAVELENGTH, tilt, zones, farthest=0.1)
 
 
 @pytest.fixture(scope="module", params=["cubic", "trigonal", "monoclinic"])
@@ -161,6 +162,21 @@ class TestPairs:
             unpaired += len(own ^ opposite)
         assert paired > 200
         assert unpaired == 0
+
+
+def test_longer_lists_reach_further():
+    errors = []
+    for n_beams in (64, 256):
+        simulator = BlochWaveSimulator(
+            crystal("trigonal"), accelerating_voltage=300, n_beams=n_beams, convergence_angle=0
+        )
+        q = random_quaternions(5, np.random.default_rng(2))
+        hkl, _ = simulator._beams(q)
+        g = hkl @ simulator.crystal.reciprocal_basis.T
+        g_z = (g * zone_axis(q)[:, None]).sum(-1)
+        errors.append(np.abs(g_z - (g**2).sum(-1) * simulator.wavelength / 2).max())
+    assert 0.08 < errors[0] < 0.101
+    assert 0.3 < errors[1] < 0.401
 
 
 def test_precession_lets_more_reflections_compete():
