@@ -118,14 +118,17 @@ def _on_shared_points(aligned: AlignedMap, labels: np.ndarray) -> np.ndarray:
 
 
 def grain_figures(
-    labels: np.ndarray, degrees: np.ndarray, without_twins: np.ndarray | None, tolerance: float
-) -> np.ndarray:
+    labels: np.ndarray | None,
+    degrees: np.ndarray,
+    without_twins: np.ndarray | None,
+    tolerance: float,
+) -> np.ndarray | None:
     """Return the figures of every grain.
 
     Parameters
     ----------
     labels
-        Number of the grain, shape (rows, columns); -1 for none.
+        Number of the grain, shape (rows, columns); -1 for none. None if there are no grains.
     degrees, without_twins
         Misorientations, shape (rows, columns); the second may be None.
     tolerance
@@ -136,8 +139,11 @@ def grain_figures(
     figures
         A structured array with one element for each grain: ``grain``, ``points``, ``compared``
         (indexed in both), ``median`` in degrees, ``agree`` and ``agree_modulo_twins``, shares of
-        the compared points within `tolerance`, in percent. NaN where nothing was compared.
+        the compared points within `tolerance`, in percent. NaN where nothing was compared. None
+        without labels.
     """
+    if labels is None:
+        return None
     fields = [("grain", int), ("points", int), ("compared", int), ("median", float)]
     fields += [("agree", float), ("agree_modulo_twins", float)]
     figures = []

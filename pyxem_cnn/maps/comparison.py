@@ -99,13 +99,8 @@ def compare_crystal_maps(
     check_choice("group", group, (None, "Laue", "point"))
     if accelerating_voltage is not None:
         check_positive("accelerating_voltage", accelerating_voltage, remedy="It is in kV.")
-    given = dict(zip(_checked_names(names), (a, b), strict=True))
-    if truth is not None:
-        given[TRUTH] = truth
-    maps = {name: as_crystal_map(name, obj) for name, obj in given.items()}
-    if group is None:
-        said = {_attribute(xmap, "group") for xmap in maps.values()} - {()}
-        group = "point" if said == {"point"} else "Laue"
+    maps = _given_maps(a, b, truth, names)
+    group = _group_of(maps) if group is None else group
     aligned, phases, shared = align_maps(maps)
     pair = {name: aligned[name] for name in names}
     notes = [*shared.notes, *_notes_of_maps(maps)]
@@ -113,19 +108,17 @@ def compare_crystal_maps(
     degrees = pair_misorientation(*pair.values(), phases, group)
     without_twins = None
     if accelerating_voltage is not None:
-        both = tuple(pair.values())
-        without_twins, said = modulo_twins(degrees, both, phases, accelerating_voltage)
+        without_twins, said = modulo_twins(
+            degrees, tuple(pair.values()), phases, accelerating_voltage
+        )
         notes += said
-    plain = degrees if without_twins is None else without_twins
-    cause = find_causes(degrees, plain, pair, phases, group, tolerance)
     rotation, said = explain_mismatch(pair, phases, group, tolerance)
-    errors, errors_without_twins = _errors(aligned, phases, group, accelerating_voltage)
+    errors, errors_without_twins = {}, {}
+    if truth is not None:
+        errors, errors_without_twins = _errors(aligned, phases, group, accelerating_voltage)
     # Grains of the truth before those of a map.
     searched = dict(sorted(aligned.items(), key=lambda item: item[0] != TRUTH))
     labels = grain_labels(grains, searched, shared.shape)
-    figures = None
-    if labels is not None:
-        figures = grain_figures(labels, degrees, without_twins, tolerance)
     comparison = MapComparison(
         names=names,
         group=group,
@@ -136,11 +129,11 @@ def compare_crystal_maps(
         shared=shared,
         misorientation=degrees,
         misorientation_modulo_twins=without_twins,
-        cause=cause,
+        cause=find_causes(degrees, without_twins, pair, phases, group, tolerance),
         errors=errors,
         errors_modulo_twins=errors_without_twins,
         grain_labels=labels,
-        grains=figures,
+        grains=grain_figures(labels, degrees, without_twins, tolerance),
         lab_rotation=rotation,
         notes=tuple(notes + said),
     )
@@ -148,11 +141,25 @@ def compare_crystal_maps(
     return comparison
 
 
-def _checked_names(names: Any) -> tuple[str, str]:
+def _given_maps(a: Any, b: Any, truth: Any, names: Any) -> dict[str, CrystalMap]:
+    """Return the maps by name, the truth last."""
+    given = dict(zip(_checked_names(names, truth is not None), (a, b), strict=True))
+    if truth is not None:
+        given[TRUTH] = truth
+    return {name: as_crystal_map(name, obj) for name, obj in given.items()}
+
+
+def _group_of(maps: dict[str, CrystalMap]) -> str:
+    """Return "point" if all maps that name a group name this, otherwise "Laue"."""
+    said = {_attribute(xmap, "group") for xmap in maps.values()} - {()}
+    return "point" if said == {"point"} else "Laue"
+
+
+def _checked_names(names: Any, has_truth: bool) -> tuple[str, str]:
     """Return the names of both maps."""
     check_type("names", names, (tuple, list))
-    expected = f"two different texts, not {TRUTH!r}"
-    if len(names) != 2 or names[0] == names[1] or TRUTH in names:
+    expected = "two different texts" + (f", not {TRUTH!r}" if has_truth else "")
+    if len(names) != 2 or names[0] == names[1] or (has_truth and TRUTH in names):
         raise ValueError(given_expected("names", names, expected))
     for name in names:
         check_type("name of a map", name, str)
@@ -181,8 +188,6 @@ def _errors(
     accelerating_voltage: float | None,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return misorientations of each map from the truth, plain and modulo twins, by name."""
-    if TRUTH not in aligned:
-        return {}, {}
     truth = aligned[TRUTH]
     plain, without_twins = {}, {}
     for name, one in aligned.items():

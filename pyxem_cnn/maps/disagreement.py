@@ -100,7 +100,7 @@ def modulo_twins(
 
 def find_causes(
     degrees: np.ndarray,
-    without_twins: np.ndarray,
+    without_twins: np.ndarray | None,
     maps: dict[str, AlignedMap],
     phases: list[CommonPhase],
     group: str,
@@ -108,14 +108,16 @@ def find_causes(
 ) -> np.ndarray:
     """Return why two maps disagree.
 
-    A neighbour grain is the cause at a grain boundary: each map's orientation is that of the other
-    map at one of the eight points around. In a grain that both maps speckle with two orientations,
+    A neighbour grain is the cause at a grain boundary: the orientations differ by more than twice
+    the tolerance, and each map's is that of the other map at one of the eight points around. In a
+    grain that both maps speckle with two orientations,
     this is so, too.
 
     Parameters
     ----------
     degrees, without_twins
-        Misorientations plain and modulo twins, shape (rows, columns).
+        Misorientations plain and modulo twins, shape (rows, columns). The second may be None: then
+        there are no twins among the causes.
     maps
         Both maps by name.
     phases
@@ -130,13 +132,15 @@ def find_causes(
     cause
         Texts, shape (rows, columns).
     """
+    without_twins = degrees if without_twins is None else without_twins
     (a, first), (b, second) = maps.items()
     causes = [text.format(a=a, b=b) for text in CAUSES]
     lacks = [aligned.phase < 0 for aligned in (first, second)]
     far = np.isfinite(degrees) & (degrees > tolerance)
     # Either orientation has to lie beside the point in the other map: the right one alone does so
     # inside of a grain, too, where one of the maps is wrong at a single point.
-    near_neighbour = far & (without_twins > tolerance)
+    # Below twice the tolerance, scatter within a grain would look like a boundary.
+    near_neighbour = far & (without_twins > 2 * tolerance)
     for one, other in ((first, second), (second, first)):
         near_neighbour = _agrees_around(one, other, near_neighbour, phases, group, tolerance)
     conditions = {

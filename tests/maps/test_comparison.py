@@ -152,6 +152,16 @@ def test_wrong_at_one_point_inside_of_a_grain_is_no_boundary(rng) -> None:
         assert compare_crystal_maps(grid_map(a), grid_map(b)).cause[4, 4] == "unexplained"
 
 
+def test_scatter_within_a_grain_is_no_boundary(rng) -> None:
+    q = np.tile(random_quaternions(1, rng), (8, 9, 1))
+    scattered = turned(q, 0)
+    scattered[::2, ::2] = turned(q, 7)[::2, ::2]
+    other = turned(q, 0)
+    other[1::2, ::2] = turned(q, 7)[1::2, ::2]
+    causes = compare_crystal_maps(grid_map(scattered), grid_map(other)).causes
+    assert causes == {"unexplained": 40, "agrees": 32}
+
+
 def test_boundary_one_column_further_on(rng) -> None:
     grains = random_quaternions(2, rng)
     a, b = (grains[(np.arange(9) >= edge).astype(int)][None].repeat(8, 0) for edge in (4, 5))
@@ -340,13 +350,21 @@ def test_maps_with_nothing_in_common(rng) -> None:
         ({"group": "laue"}, "Did you mean 'Laue'"),
         ({"accelerating_voltage": -200}, "kV"),
         ({"names": ("a", "a")}, "two different texts"),
-        ({"names": ("a", "truth")}, "not 'truth'"),
     ],
 )
 def test_wrong_arguments(planted, arguments, message) -> None:
     a, b, _ = planted
     with pytest.raises(ValueError, match=message):
         compare_crystal_maps(a, b, **arguments)
+
+
+def test_truth_is_a_name_like_others_where_there_is_none(planted) -> None:
+    a, b, _ = planted
+    comparison = compare_crystal_maps(a, b, names=("a", "truth"))
+    assert comparison.right is None
+    assert list(comparison.figures) == ["a - truth"]
+    with pytest.raises(ValueError, match="not 'truth'"):
+        compare_crystal_maps(a, b, a, names=("a", "truth"))
 
 
 def test_phase_without_point_group_is_refused(planted) -> None:
