@@ -4,6 +4,8 @@ from .datasets import Conditions
 from .detector.geometry import DetectorGeometry
 from .detector.grids import CartesianGrid, PolarGrid
 from .detector.resampling import ResamplingOperator
+from .indexing.calibration_check import CalibrationCheck, check_calibration
+from .indexing.spots import SpotSettings
 from .indexing.template_matching import template_matching
 from .indexing.templates import TemplateSettings
 from .maps.boundaries import GrainBoundaries, grain_boundaries
@@ -26,6 +28,7 @@ from .training import TrainingConfig, train
 
 __all__ = [
     "BlochWaveSimulator",
+    "CalibrationCheck",
     "CartesianGrid",
     "Conditions",
     "CrystalStructure",
@@ -41,11 +44,13 @@ __all__ = [
     "OrientationSampling",
     "PolarGrid",
     "ResamplingOperator",
+    "SpotSettings",
     "TemplateSettings",
     "TrainingConfig",
     "__version__",
     "as_crystal_structure",
     "available_models",
+    "check_calibration",
     "compare_crystal_maps",
     "data",
     "find_grains",
