@@ -169,8 +169,8 @@ def _warn_of_lost_axes(phase: Any, suffix: str) -> None:
     if not same_matrices(symmetry_matrices(group), symmetry_matrices(by_name)):
         warnings.warn(
             f"Files keep only the name {group.name!r} of the point group of {phase.name!r}, and "
-            "orix's group of that name has its axes elsewhere. The orientations are right. Load the "
-            "file with pyxem_cnn.load_crystal_map, or set the group again after orix.io.load: "
+            "orix's group of that name has its axes elsewhere. The orientations are right. Load "
+            "the file with pyxem_cnn.load_crystal_map, or set the group again after orix.io.load: "
             f"loaded.phases[{phase.name!r}].point_group = model.phase.point_group",
             UserWarning,
             stacklevel=3,
