@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from pyxem_cnn.cli.compare import compare
 from pyxem_cnn.cli.demo import demo
 from pyxem_cnn.cli.info import info
 from pyxem_cnn.cli.map import map_scan
@@ -20,5 +21,6 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command("map")(map_scan)
+app.command()(compare)
 app.command()(info)
 app.command()(train)

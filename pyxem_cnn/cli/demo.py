@@ -1,10 +1,10 @@
-"""`pyxem-cnn demo`: map a simulated scan of silicon grains and measure the errors."""
+"""`pyxem-cnn demo`: map a simulated scan of silicon grains, match templates beside, compare."""
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,17 +19,24 @@ if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
     from rich.table import Table
 
+    from pyxem_cnn.maps.map_comparison import MapComparison
     from pyxem_cnn.model import OrientationModel
 
 __all__ = ["demo"]
 
 _MODEL = "si_200kV"
+_NETWORK, _TEMPLATES = "network", "templates"
 
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all files.")] = Path(
         "pyxem_cnn_demo"
     ),
+    simulator: Annotated[
+        str,
+        typer.Option(help="Of the scan: 'bloch', dynamical; 'kinematic', made by diffsims."),
+    ] = "bloch",
+    resolution: Annotated[float, typer.Option(help="Of the templates, in degrees.")] = 2.0,
     overwrite: Overwrite = False,
     debug: Debug = False,
     model: Annotated[str, typer.Option(hidden=True)] = _MODEL,
@@ -37,7 +44,7 @@ def demo(
 ) -> None:
     """Map a simulated scan of silicon grains and compare with the true orientations.
 
-    The scan is made by diffsims, not by the code that the model learnt from.
+    pyxem's template matching, decoded right, gets the same scan.
     """
     with messages(debug, logging.WARNING):
         files = _Files(output)
@@ -47,10 +54,10 @@ def demo(
 
         loaded = load_model(model)
         output.mkdir(parents=True, exist_ok=True)
-        truth = _make_scan(files.scan, size)
-        xmap, seconds = _map(files.scan, loaded)
-        _save(xmap, truth, files)
-        _report(xmap, truth, seconds)
+        truth = _make_scan(files.scan, size, simulator)
+        run = _Run(files, loaded, resolution, truth)
+        _save(run)
+        _report(run)
         console.print(Text(f"Model: {loaded.name}, {loaded.sha256[:12]}...\nFiles:"))
         for path in files.all():
             console.print(Text(f"  {path}"), soft_wrap=True)
@@ -71,6 +78,10 @@ class _Files:
         return [self.folder / "map.ang", self.folder / "map.h5"]
 
     @property
+    def templates(self) -> Path:
+        return self.folder / "map_templates.h5"
+
+    @property
     def figures(self) -> dict[str, Path]:
         return {"ipf": self.folder / "ipf.png", "scores": self.folder / "scores.png"}
 
@@ -82,73 +93,132 @@ class _Files:
     def errors(self) -> Path:
         return self.folder / "errors.png"
 
+    @property
+    def comparison(self) -> list[Path]:
+        return [self.folder / "comparison.png", self.folder / "comparison.csv"]
+
     def all(self) -> list[Path]:
-        return [self.scan, *self.maps, *self.figures.values(), self.truth, self.errors]
+        figures = [*self.figures.values(), self.truth, self.errors]
+        return [self.scan, *self.maps, self.templates, *figures, *self.comparison]
 
 
-def _make_scan(path: Path, size: int) -> CrystalMap:
+@dataclass
+class _Run:
+    """Both maps of the scan, how long they took in seconds, and their comparison."""
+
+    files: _Files
+    model: OrientationModel
+    resolution: float
+    truth: CrystalMap
+    maps: dict[str, CrystalMap] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._timed(_NETWORK, self._map)
+        self._timed(_TEMPLATES, self._match)
+        self.comparison = self._compare()
+
+    def _timed(self, name: str, function) -> None:
+        # Opened afresh each time, and lazily: reading counts.
+        scan = load_scan(self.files.scan)
+        start = time.perf_counter()
+        self.maps[name] = function(scan)
+        self.seconds[name] = time.perf_counter() - start
+
+    def _map(self, scan) -> CrystalMap:
+        return scan.get_orientation_map_cnn(self.model, show_progressbar=console.is_terminal)
+
+    def _match(self, scan) -> CrystalMap:
+        from pyxem_cnn.indexing.template_matching import template_matching
+
+        return template_matching(
+            scan,
+            self.model.crystal,
+            resolution=self.resolution,
+            show_progressbar=console.is_terminal,
+        )
+
+    def _compare(self) -> MapComparison:
+        from pyxem_cnn.maps.comparison import compare_crystal_maps
+
+        return compare_crystal_maps(
+            *self.maps.values(),
+            truth=self.truth,
+            accelerating_voltage=self.model.accelerating_voltage,
+            grains="grain",
+            names=(_NETWORK, _TEMPLATES),
+        )
+
+
+def _make_scan(path: Path, size: int, simulator: str) -> CrystalMap:
     """Write the scan and return its true orientations."""
     from pyxem_cnn.data import grain_scan
 
     start = time.perf_counter()
-    _, truth = grain_scan(path, shape=(size, size), overwrite=True)
+    _, truth = grain_scan(path, shape=(size, size), simulator=simulator, overwrite=True)
     seconds = time.perf_counter() - start
-    console.print(f"Simulated {size} x {size} patterns of silicon grains in {seconds:.0f} s")
+    kind = "dynamical" if simulator == "bloch" else "kinematic"
+    console.print(f"Simulated {size} x {size} {kind} patterns of silicon grains in {seconds:.0f} s")
     return truth
 
 
-def _map(path: Path, model: OrientationModel) -> tuple[CrystalMap, float]:
-    """Return the map of the lazily opened scan and how long it took in seconds."""
-    scan = load_scan(path)
-    start = time.perf_counter()
-    xmap = scan.get_orientation_map_cnn(model, show_progressbar=console.is_terminal)
-    return xmap, time.perf_counter() - start
-
-
-def _save(xmap: CrystalMap, truth: CrystalMap, files: _Files) -> None:
+def _save(run: _Run) -> None:
     """Write maps and figures."""
     import matplotlib.pyplot as plt
 
     from pyxem_cnn.maps.export import save_crystal_map
     from pyxem_cnn.plot import plot_error_map, plot_ipf_maps
 
+    files, xmap = run.files, run.maps[_NETWORK]
     for path in files.maps:
         save_crystal_map(xmap, path, overwrite=True)
+    save_crystal_map(run.maps[_TEMPLATES], files.templates, overwrite=True)
     save_figures(xmap, files.figures)
+    picture, numbers = files.comparison
+    run.comparison.save(numbers, overwrite=True)
     for path, figure in (
-        (files.truth, plot_ipf_maps(truth, title="True orientations")),
-        (files.errors, plot_error_map(xmap, truth, title="Demo scan")),
+        (files.truth, plot_ipf_maps(run.truth, title="True orientations")),
+        (files.errors, plot_error_map(xmap, run.truth, title="Demo scan")),
+        (picture, run.comparison.plot()),
     ):
         figure.savefig(path, dpi=150)
         plt.close(figure)
 
 
-def _report(xmap: CrystalMap, truth: CrystalMap, seconds: float) -> None:
+def _report(run: _Run) -> None:
     """Print errors, speed and what was not indexed."""
-    console.print(_error_table(xmap, truth))
+    truth, xmap = run.truth, run.maps[_NETWORK]
+    console.print(_error_table(run.maps, truth))
     vacuum = truth.phase_id < 0
     n_unindexed = int((xmap.phase_id < 0).sum())
     probability = xmap.prop["phase_probability"]
-    lines = [
-        f"{xmap.size} patterns in {seconds:.1f} s: {xmap.size / seconds:.0f} patterns/s, "
-        "reading and start-up included",
+    lines = [_speed(run), "reading and start-up included"]
+    lines += [
         "on grain boundaries, a pattern shows both grains; in vacuum, any orientation is wrong",
-        f"not indexed: {n_unindexed} points; vacuum: {int(vacuum.sum())} points",
+        f"not indexed by the network: {n_unindexed} points; vacuum: {int(vacuum.sum())} points",
         f"median probability of the phase: {np.nanmedian(probability[~vacuum]):.2f} on the "
         f"specimen, {np.nanmedian(probability[vacuum]):.2f} in vacuum",
     ]
     console.print(Text("\n".join(lines)))
 
 
-def _error_table(xmap: CrystalMap, truth: CrystalMap) -> Table:
-    """Return the errors inside grains, on boundaries, on the specimen, and of all points."""
-    from pyxem_cnn.maps.disorientation import errors_in_degrees
-    from pyxem_cnn.metrics import summarize_errors
+def _speed(run: _Run) -> str:
+    """Return the time and speed of each."""
+    size = run.truth.size
+    said = [
+        f"{name} {seconds:.1f} s ({size / seconds:.0f} patterns/s)"
+        for name, seconds in run.seconds.items()
+    ]
+    ratio = run.seconds[_TEMPLATES] / run.seconds[_NETWORK]
+    return (
+        f"{size} patterns: {', '.join(said)}; the network is {ratio:.1f} times as fast as "
+        f"templates {run.resolution:g} degrees apart"
+    )
 
-    degrees = errors_in_degrees(xmap, truth)
+
+def _error_table(maps: dict[str, CrystalMap], truth: CrystalMap) -> Table:
+    """Return the errors inside grains, on boundaries, on the specimen, and of all points."""
     vacuum, boundary = truth.phase_id < 0, truth.prop["boundary"].astype(bool)
-    # In vacuum it is right not to index, and wrong to index.
-    degrees[vacuum] = np.where(xmap.phase_id[vacuum] < 0, 0.0, np.inf)
     parts = {
         "inside grains": ~vacuum & ~boundary,
         "on grain boundaries": boundary,
@@ -156,10 +226,31 @@ def _error_table(xmap: CrystalMap, truth: CrystalMap) -> Table:
         "all, with vacuum": np.ones_like(vacuum),
     }
     rows = []
-    for name, here in parts.items():
-        if here.any():
-            s = summarize_errors(degrees[here])
-            within = [f"{share:.1f} %" for share in (s.within_2, s.within_5)]
-            rows.append([name, f"{s.n}", f"{s.median:.2f}", *within])
+    for name, xmap in maps.items():
+        degrees = _degrees(xmap, truth)
+        rows += [
+            [f"{name}, {part}", *_figures(degrees[here])]
+            for part, here in parts.items()
+            if here.any()
+        ]
     title = "Disorientation from the truth, modulo the Laue group"
     return table(title, ["points", "n", "median (deg)", "within 2 deg", "within 5 deg"], rows)
+
+
+def _degrees(xmap: CrystalMap, truth: CrystalMap) -> np.ndarray:
+    """Return errors in degrees; in vacuum it is right not to index, and wrong to index."""
+    from pyxem_cnn.maps.disorientation import errors_in_degrees
+
+    degrees = errors_in_degrees(xmap, truth)
+    vacuum = truth.phase_id < 0
+    degrees[vacuum] = np.where(xmap.phase_id[vacuum] < 0, 0.0, np.inf)
+    return degrees
+
+
+def _figures(degrees: np.ndarray) -> list[str]:
+    """Return the cells of one row."""
+    from pyxem_cnn.metrics import summarize_errors
+
+    s = summarize_errors(degrees)
+    within = [f"{share:.1f} %" for share in (s.within_2, s.within_5)]
+    return [f"{s.n}", f"{s.median:.2f}", *within]

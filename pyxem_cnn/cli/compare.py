@@ -1,0 +1,56 @@
+"""`pyxem-cnn compare`: two map files point by point, and both with the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from pyxem_cnn.cli._console import Debug, Overwrite, console, messages, refuse_existing
+
+__all__ = ["compare"]
+
+_Map = Annotated[Path, typer.Argument(help="Map file: .ang, .ctf or .h5.")]
+
+
+def compare(
+    first: _Map,
+    second: _Map,
+    truth: Annotated[Path | None, typer.Option(help="The true map, a file like both.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write a figure, .png, and all points, .csv, here."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="Up to which orientations agree, in degrees.")
+    ] = 5.0,
+    voltage: Annotated[
+        float | None, typer.Option(help="In kV: count modulo pseudo-symmetric twins, too.")
+    ] = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two maps of one scan: by how much they differ, and why."""
+    with messages(debug):
+        written = [] if output is None else [output.with_suffix(s) for s in (".png", ".csv")]
+        refuse_existing(written, overwrite)
+
+        from pyxem_cnn.maps.comparison import compare_crystal_maps
+
+        names = (first.stem, second.stem)
+        comparison = compare_crystal_maps(
+            first,
+            second,
+            truth=truth,
+            tolerance=tolerance,
+            accelerating_voltage=voltage,
+            names=("a", "b") if names[0] == names[1] else names,
+        )
+        console.print(Text(comparison.summary()), soft_wrap=True)
+        if written:
+            figure = comparison.plot()
+            figure.savefig(written[0], dpi=150)
+            comparison.save(written[1], overwrite=overwrite)
+            console.print(Text("\n".join(f"Written: {path}" for path in written)), soft_wrap=True)
