@@ -107,17 +107,17 @@ class Conditions:
             Polar grid of the patterns.
         """
         nearest = library.shortest_reflection
-        fitted = self._dynamical(library) if library.is_dynamical else self
         slab = library.largest_excitation_error or 0.1
-        return replace(
-            fitted,
+        fitted = replace(
+            self,
             spot_sigma=_capped(self.spot_sigma, 0.2 * nearest),
-            disc_radius=_capped(fitted.disc_radius, 0.4 * nearest),
+            disc_radius=_capped(self.disc_radius, 0.4 * nearest),
             relrod_width=_capped(self.relrod_width, 0.4 * slab),
             center_error=min(self.center_error, 0.05 * nearest),
             position_spread=min(self.position_spread, 0.03 * nearest),
             half_width=(max(0.4 * grid.k_max, 1.8 * nearest), 1.5 * grid.k_max),
         )
+        return fitted._dynamical(library) if library.is_dynamical else fitted
 
     def _dynamical(self, library: DynamicalLibrary) -> Conditions:
         """Return conditions for intensities that hold multiple scattering already."""

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_positive, given_expected
-from pyxem_cnn.detector.polar import PolarGrid
+from pyxem_cnn._checks import check_positive
 
 if TYPE_CHECKING:
     import torch
 
-    from pyxem_cnn.datasets import Conditions, PatternSource
+    from pyxem_cnn.datasets import Conditions, Library, PatternSource
+    from pyxem_cnn.detector.polar import PolarGrid
     from pyxem_cnn.metrics import ErrorSummary
     from pyxem_cnn.model import OrientationModel
-    from pyxem_cnn.phases import CrystalStructure
+    from pyxem_cnn.simulation.dynamical_library import DynamicalLibrary
     from pyxem_cnn.simulation.kinematic import KinematicSimulator
-    from pyxem_cnn.simulation.library import ZoneAxisLibrary
+    from pyxem_cnn.simulation.training_libraries import TrainingLibraries
     from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
 
 __all__ = ["TrainingConfig", "train"]
@@ -56,6 +56,9 @@ class TrainingConfig:
         Size of the network.
     zone_spacing, n_bins
         Cells: distance of zone axes in degrees, number of in-plane bins.
+    polarity
+        Whether orientations count modulo the rotations of the point group, not of the Laue group:
+        dynamical patterns of crystals without inversion tell the two apart, if hardly.
     epoch_patterns
         Patterns between two validations and checkpoints.
     validation_patterns
@@ -76,6 +79,7 @@ class TrainingConfig:
     n_blocks: int = 4
     zone_spacing: float = 4.0
     n_bins: int = 32
+    polarity: bool = False
     epoch_patterns: int = 25_600
     validation_patterns: int = 512
     seed: int = 0
@@ -110,31 +114,15 @@ class TrainingConfig:
         return 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, progress))) / 2
 
 
-def grid_for(crystal: CrystalStructure) -> PolarGrid:
-    """Return the polar grid for a crystal: from below the shortest reflection outwards.
-
-    Spots of large cells are dense and die out early; those of small ones reach further.
-
-    Parameters
-    ----------
-    crystal
-        The structure.
-    """
-    from pyxem_cnn.simulation.kinematic import reflections_within, structure_factors_squared
-
-    hkl = reflections_within(crystal.reciprocal_basis, 0.7)
-    intensity = structure_factors_squared(crystal, hkl)
-    g = np.linalg.norm(hkl @ crystal.reciprocal_basis.T, axis=1)
-    shortest = float(g[intensity > 1e-3 * intensity.max(initial=0)].min(initial=0.5))
-    return PolarGrid(
-        k_min=round(min(0.125, 0.6 * shortest), 3), k_max=round(min(1.6, 10 * shortest), 2)
-    )
-
-
 def train(
     phase: Any = None,
     *,
     accelerating_voltage: float | None = None,
+    simulator: str = "bloch",
+    library: str | os.PathLike[str] | DynamicalLibrary | None = None,
+    convergence_angle: float = 1.5,
+    precession_angle: float = 0.0,
+    thicknesses: tuple[float, float] = (200.0, 1000.0),
     simulation: Any = None,
     config: TrainingConfig | None = None,
     conditions: Conditions | None = None,
@@ -149,18 +137,30 @@ def train(
     ----------
     phase
         Path of a .cif file, `CrystalStructure`, orix Phase or diffpy Structure. May be left out
-        where ``simulation`` is given.
+        where ``simulation`` or a library is given.
     accelerating_voltage
         In kV.
+    simulator
+        "bloch": dynamical patterns, by Bloch waves. "kinematic": simulated in seconds, their
+        intensities damped and scattered at random.
+    library
+        Dynamical library: a file, which is read if it exists and otherwise written, or the library
+        itself. By default it is simulated and not kept.
+    convergence_angle
+        Half angle of the probe cone, mrad; 0 for a parallel beam.
+    precession_angle
+        In degrees.
+    thicknesses
+        Smallest and largest thickness of the specimen, angstrom.
     simulation
-        A diffsims ``Simulation2D`` of one phase whose patterns are learnt instead of our own
-        kinematic ones. It should cover the fundamental sector with at most 1 degree between
-        neighbours; in-plane rotations are added here.
+        A diffsims ``Simulation2D`` of one phase whose patterns are learnt instead of our own. It
+        should cover the fundamental sector with at most 1 degree between neighbours; in-plane
+        rotations are added here.
     config
         How long and how to train.
     conditions
         How microscope and specimen vary over the training patterns. By default, broad ranges
-        fitted to the crystal.
+        fitted to the crystal and the simulator.
     grid
         Polar grid; by default fitted to the crystal.
     name
@@ -178,72 +178,47 @@ def train(
     Raises
     ------
     ValueError
-        If neither phase nor simulation, or no voltage is given, or the checkpoint belongs to
-        another training.
+        If neither phase nor simulation, or no voltage is given, or the library or the checkpoint
+        belongs to another training.
     ImportError
         If Lightning is not installed.
     """
     from pyxem_cnn.datasets import Conditions
+    from pyxem_cnn.simulation.training_libraries import Simulation, training_libraries
 
     config = config or TrainingConfig()
-    library, held_out, grid = _libraries(phase, accelerating_voltage, simulation, grid)
-    conditions = conditions or Conditions().fitted_to(library, grid)
-    sources = _sources(library, held_out, grid, conditions, config)
-    learner = _Learner.for_library(library, grid, config)
+    microscope = Simulation(
+        simulator, library, convergence_angle, precession_angle, thicknesses, show_progressbar
+    )
+    libraries = training_libraries(phase, accelerating_voltage, microscope, simulation, grid)
+    grid = libraries.grid
+    conditions = conditions or Conditions().fitted_to(libraries.train, grid)
+    sources = _sources(libraries, conditions, config)
+    learner = _Learner.for_library(libraries.train, grid, config)
     description = {
-        "crystal": library.crystal.to_dict(),
-        "accelerating_voltage": library.accelerating_voltage,
+        "crystal": libraries.train.crystal.to_dict(),
+        "accelerating_voltage": libraries.train.accelerating_voltage,
         "config": asdict(config),
         "conditions": conditions.to_dict(),
         "grid": grid.to_dict(),
-        "simulation": "kinematic" if simulation is None else "diffsims Simulation2D",
-        "n_zone_axes": len(library),
+        **libraries.description,
     }
     phase_and_voltage = {
-        "phase": library.crystal.to_dict(),
-        "accelerating_voltage": library.accelerating_voltage,
+        "phase": libraries.train.crystal.to_dict(),
+        "accelerating_voltage": libraries.train.accelerating_voltage,
     }
     _fit(learner.module, sources, checkpoint, description | phase_and_voltage, show_progressbar)
-    return _finished(learner, sources, library, description, name)
-
-
-def _libraries(
-    phase: Any, accelerating_voltage: float | None, simulation: Any, grid: PolarGrid | None
-) -> tuple[ZoneAxisLibrary, ZoneAxisLibrary, PolarGrid]:
-    """Return libraries for training and validation, with different zone axes, and the grid."""
-    from pyxem_cnn.phases import as_crystal_structure
-    from pyxem_cnn.simulation.library import kinematic_library, library_from_simulation, split
-
-    crystal = None if phase is None else as_crystal_structure(phase)
-    if simulation is not None:
-        library = library_from_simulation(simulation, crystal)
-        return *split(library, every=10), grid or grid_for(library.crystal)
-    if crystal is None:
-        expected = "a .cif path, CrystalStructure, orix Phase or diffpy Structure"
-        raise ValueError(given_expected("phase", None, expected, "Or pass simulation=."))
-    if accelerating_voltage is None:
-        remedy = "Pass accelerating_voltage=, for example 200."
-        raise ValueError(given_expected("accelerating_voltage", None, "a voltage in kV", remedy))
-    check_positive("accelerating_voltage", accelerating_voltage, remedy="It is in kV.")
-    grid = grid or grid_for(crystal)
-    library = kinematic_library(crystal, accelerating_voltage, k_max=grid.k_max)
-    held_out = kinematic_library(
-        crystal, accelerating_voltage, k_max=grid.k_max, n_zone_axes=2000, offset=0.37
-    )
-    return library, held_out, grid
+    return _finished(learner, sources, libraries, description, name)
 
 
 def _sources(
-    library: ZoneAxisLibrary,
-    held_out: ZoneAxisLibrary,
-    grid: PolarGrid,
-    conditions: Conditions,
-    config: TrainingConfig,
+    libraries: TrainingLibraries, conditions: Conditions, config: TrainingConfig
 ) -> dict[str, PatternSource]:
     """Return the sources of patterns: ``train``, and one for each dose of the validation."""
     from pyxem_cnn.datasets import PatternSource
     from pyxem_cnn.simulation.decoys import decoy_library
 
+    library, held_out, grid, _ = libraries
     generator = np.random.default_rng(config.seed)
     decoys = decoy_library(
         library.crystal, library.accelerating_voltage, generator, k_max=grid.k_max
@@ -264,9 +239,7 @@ class _Learner:
     module: Any
 
     @classmethod
-    def for_library(
-        cls, library: ZoneAxisLibrary, grid: PolarGrid, config: TrainingConfig
-    ) -> _Learner:
+    def for_library(cls, library: Library, grid: PolarGrid, config: TrainingConfig) -> _Learner:
         import torch
 
         from pyxem_cnn._lightning import OrientationTask
@@ -274,7 +247,10 @@ class _Learner:
         from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
 
         target = ZoneInPlaneTarget.for_crystal(
-            library.crystal, spacing=config.zone_spacing, n_bins=config.n_bins
+            library.crystal,
+            spacing=config.zone_spacing,
+            n_bins=config.n_bins,
+            polarity=config.polarity,
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -308,7 +284,7 @@ def _fit(
 def _finished(
     learner: _Learner,
     sources: dict[str, PatternSource],
-    library: ZoneAxisLibrary,
+    libraries: TrainingLibraries,
     description: dict[str, Any],
     name: str | None,
 ) -> OrientationModel:
@@ -316,7 +292,9 @@ def _finished(
     from pyxem_cnn.model import ModelDescription, OrientationModel
     from pyxem_cnn.simulation.kinematic import KinematicSimulator
 
-    config, grid = learner.module.config, sources["train"].grid
+    config, (library, _, grid, _) = learner.module.config, libraries
+    if library.is_dynamical:
+        description = description | {"library_sha256": library.sha256()}
     network = learner.network.cpu().eval().requires_grad_(False)
     large = replace(config, validation_patterns=4 * config.validation_patterns)
     simulator = KinematicSimulator(library.crystal, library.accelerating_voltage, grid.k_max)

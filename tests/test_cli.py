@@ -270,6 +270,8 @@ def test_train_from_a_cif_file(tmp_path, demo_model, monkeypatch) -> None:  # no
         type(load_model(demo_model)), "metadata", property(lambda _: {"metrics": metrics})
     )
     options = ("--patterns", 77, "--seed", 3, "--checkpoint", "state.ckpt")
+    options += ("--convergence", 2, "--precession", 0.5, "--thickness", 150, 900)
+    options += ("--library", "si.h5")
     result = run("train", "--cif", "si.cif", "--voltage", 200, *options)
     assert result.exit_code == 0, result.output
     assert "Si8" in result.text  # what was read
@@ -280,7 +282,9 @@ def test_train_from_a_cif_file(tmp_path, demo_model, monkeypatch) -> None:  # no
     assert seen["phase"].formula == "Si8"
     assert (seen["accelerating_voltage"], seen["name"]) == (200, "si_200kV")
     assert (seen["config"].n_patterns, seen["config"].seed) == (77, 3)
-    assert str(seen["checkpoint"]) == "state.ckpt"
+    assert (str(seen["checkpoint"]), str(seen["library"])) == ("state.ckpt", "si.h5")
+    assert (seen["simulator"], seen["thicknesses"]) == ("bloch", (150, 900))
+    assert (seen["convergence_angle"], seen["precession_angle"]) == (2, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -292,6 +296,10 @@ def test_train_from_a_cif_file(tmp_path, demo_model, monkeypatch) -> None:  # no
         (["--checkpoint", "no/state.ckpt"], ("state.ckpt", "Make it first")),
         (["--cif", "none.cif"], ("none.cif",)),
         (["--cif", "broken.cif"], ("broken.cif",)),
+        (["--library", "no/si.h5"], ("si.h5", "Make it first")),
+        (["--library", "broken.cif"], ("broken.cif", "Delete it, or pass another path")),
+        (["--simulator", "blotch"], ("'blotch'", "'bloch', 'kinematic'")),
+        (["--thickness", 900, 100], ("thicknesses", "angstrom")),
         (["--voltage", -200], ("voltage", "kV")),
     ],
 )

@@ -14,6 +14,9 @@ from pyxem_cnn import _lightning, training
 from pyxem_cnn.datasets import Conditions, PatternSource
 from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.model import load_model
+from pyxem_cnn.simulation import library_parameters, training_libraries
+from pyxem_cnn.simulation.library_file import load_library, simulate_library
+from pyxem_cnn.simulation.training_libraries import Simulation, grid_for
 from pyxem_cnn.training import VALIDATION_ELECTRONS, TrainingConfig, train
 from tests._crystals import crystal, diffsims_phase
 
@@ -51,12 +54,27 @@ def small_libraries():
         patch.setattr(library, "kinematic_library", kinematic_library)
         patch.setattr(decoys, "decoy_library", decoy_library)
         patch.setattr(training, "VALIDATION_ELECTRONS", (1e4,))
+        patch.setattr(training_libraries, "_HELD_OUT_ZONE_AXES", 30)
+        patch.setattr(training_libraries, "_HELD_OUT_TILTS", 4)
+        patch.setattr(library_parameters, "_MOST_ZONE_AXES", 100)
         yield
 
 
 def trained(config=CONFIG, **options):
-    defaults = {"accelerating_voltage": 200, "conditions": EASY, "grid": GRID}
+    defaults = {
+        "accelerating_voltage": 200,
+        "conditions": EASY,
+        "grid": GRID,
+        "simulator": "kinematic",
+    }
     return train(crystal("cubic"), config=config, show_progressbar=False, **defaults | options)
+
+
+def libraries_of(phase, voltage, simulation=None, grid=GRID, **how):
+    how = {"simulator": "kinematic"} | how
+    return training_libraries.training_libraries(
+        phase, voltage, Simulation(**how), simulation, grid
+    )
 
 
 def weights(model):
@@ -104,9 +122,7 @@ class TestLearning:
     def test_the_global_generators_are_left_alone(self):
         torch.manual_seed(3)
         state = torch.get_rng_state()
-        training._Learner.for_library(
-            training._libraries(crystal("cubic"), 200, None, GRID)[0], GRID, CONFIG
-        )
+        training._Learner.for_library(libraries_of(crystal("cubic"), 200).train, GRID, CONFIG)
         assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -184,6 +200,7 @@ class TestCheckpoints:
                 conditions=EASY,
                 grid=GRID,
                 checkpoint=path,
+                simulator="kinematic",
                 show_progressbar=False,
             )
 
@@ -226,6 +243,113 @@ class TestModel:
         torch.testing.assert_close(alone.scores[0], together.scores[0], atol=1e-5, rtol=1e-4)
 
 
+SHORT = replace(CONFIG, n_patterns=64, epoch_patterns=32)
+
+
+@pytest.fixture(scope="module")
+def library():
+    """A dynamical library of LiNiO2."""
+    return simulate_library(
+        crystal("trigonal"),
+        300,
+        n_zone_axes=80,
+        n_beams=20,
+        n_tilts=5,
+        k_max=1.05,
+        thicknesses=(300, 600),
+        show_progressbar=False,
+    )
+
+
+class TestBlochWaves:
+    def trained(self, **options):
+        defaults = {
+            "phase": crystal("trigonal"),
+            "accelerating_voltage": 300,
+            "config": SHORT,
+            "grid": GRID,
+            "thicknesses": (300, 600),
+            "show_progressbar": False,
+        }
+        return train(**defaults | options)
+
+    def test_are_the_default(self, tmp_path):
+        path = tmp_path / "linio2.h5"
+        model = self.trained(library=path, convergence_angle=1.2, precession_angle=0.3)
+        training_of = model.metadata["training"]
+        assert training_of["simulation"] == "Bloch waves"
+        described, held_out = training_of["library"], training_of["held_out_library"]
+        for library in (described, held_out):
+            assert library["convergence_angle"] == 1.2
+            assert library["precession_angle"] == 0.3
+            assert library["thicknesses"] == [300, 600]
+        assert (described["n_beams"], held_out["n_beams"]) == (64, 96)
+        assert described["seed"] != held_out["seed"]
+        assert training_of["library_sha256"] == load_library(path).sha256()
+        assert training_of["n_zone_axes"] == len(load_library(path))
+        # Conditions for intensities that hold multiple scattering already.
+        assert training_of["conditions"]["intensity_spread"] < Conditions().intensity_spread
+        json.dumps(model.metadata)
+        assert model.metadata["metrics"]["10000 electrons"]["n"] > 0
+
+    def test_the_same_library_gives_the_same_model(self, library):
+        assert_same_model(*(self.trained(library=library) for _ in range(2)))
+
+    def test_a_library_says_phase_and_voltage(self, library):
+        model = self.trained(library=library, phase=None, accelerating_voltage=None)
+        assert model.crystal == crystal("trigonal")
+        assert model.accelerating_voltage == 300
+
+    def test_validation_shares_no_choice(self, library):
+        how = {"simulator": "bloch", "library": library, "thicknesses": (300, 600)}
+        train_on, held_out, _, _ = libraries_of(None, None, **how)
+        assert train_on is library
+        assert held_out.tilts.shape[1] != library.tilts.shape[1]
+        assert held_out.k.shape[1] > library.k.shape[1]
+        assert not set(held_out.thickness.ravel()) & set(library.thickness.ravel())
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"convergence_angle": 2.0}, r"convergence_angle 1\.5, asked 2\.0"),
+            ({"thicknesses": (200, 600)}, r"thicknesses \(300.*asked \(200"),
+            ({"accelerating_voltage": 200}, r"accelerating_voltage 300\.0, asked 200\.0"),
+            ({"phase": crystal("cubic")}, "crystal .*LiNiO2.*Si"),
+            ({"grid": replace(GRID, k_max=1.5)}, r"k_max 1\.05, asked 1\.57"),
+            ({"simulator": "kinematic"}, "no library with simulator='kinematic'"),
+        ],
+    )
+    def test_another_library_is_refused(self, library, change, words):
+        with pytest.raises(ValueError, match=words):
+            self.trained(library=library, **change)
+
+    def test_wrong_libraries(self):
+        with pytest.raises(TypeError, match="library.*load_library"):
+            self.trained(library=7)
+
+    def test_checkpoints_know_them(self, library, tmp_path):
+        path = tmp_path / "state.ckpt"
+        self.trained(library=library, checkpoint=path)
+        other = replace(library, parameters=replace(library.parameters, n_beams=21))
+        with pytest.raises(ValueError, match=r"another training.*library"):
+            self.trained(library=other, checkpoint=path)
+
+    def test_polarity(self):
+        config = replace(SHORT, polarity=True)
+        models = [
+            train(
+                crystal("gaas"),
+                accelerating_voltage=200,
+                grid=GRID,
+                config=c,
+                show_progressbar=False,
+                simulator="kinematic",
+            )
+            for c in (SHORT, config)
+        ]
+        assert [len(model.target.symmetry) for model in models] == [24, 12]
+
+
 class TestSimulation:
     @pytest.fixture
     def simulation(self):
@@ -259,7 +383,7 @@ class TestSimulation:
 
     def test_its_phase_needs_no_repeating(self, simulation):
         simulation.phases = diffsims_phase("trigonal", space_group=166)
-        library, held_out, grid = training._libraries(None, None, simulation, None)
+        library, held_out, grid, _ = libraries_of(None, None, simulation, None)
         np.testing.assert_allclose(
             library.crystal.reciprocal_basis, crystal("trigonal").reciprocal_basis, atol=1e-9
         )
@@ -269,6 +393,10 @@ class TestSimulation:
 
 
 class TestArguments:
+    def test_simulator(self):
+        with pytest.raises(ValueError, match=r"simulator.*'bloch', 'kinematic'"):
+            train(crystal("cubic"), accelerating_voltage=200, simulator="blotch")
+
     def test_nothing_given(self):
         with pytest.raises(ValueError, match=r"phase.*Or pass simulation="):
             train()
@@ -304,7 +432,7 @@ class TestSchedule:
         assert (np.diff(factor[4000:]) <= 0).all()
 
     def test_epochs_have_seeds_of_their_own(self):
-        library, _, grid = training._libraries(crystal("cubic"), 200, None, GRID)
+        library, _, grid, _ = libraries_of(crystal("cubic"), 200)
         data = _lightning._Epochs(PatternSource(library, grid, EASY), CONFIG)
         first = [batch.counts for batch in data]
         again = [batch.counts for batch in data]
@@ -317,9 +445,9 @@ class TestSchedule:
 
 class TestGrid:
     def test_reaches_inside_the_shortest_reflection(self):
-        silicon = training.grid_for(crystal("cubic"))
+        silicon = grid_for(crystal("cubic"))
         assert silicon == PolarGrid()
-        layered = training.grid_for(crystal("trigonal"))
+        layered = grid_for(crystal("trigonal"))
         assert layered.k_min <= 0.7 * 3 / 14.19
         assert 0.5 < layered.k_max <= 1.6
 
@@ -329,14 +457,14 @@ class TestGrid:
         large = CrystalStructure.from_asymmetric_unit(
             (21, 23, 25, 90, 90, 90), 47, ["Si"], [[0.1, 0.2, 0.3]], name="large"
         )
-        grid = training.grid_for(large)
+        grid = grid_for(large)
         assert grid.k_min < 1 / 25
         assert grid.k_max < 0.8
 
 
 def test_evaluate_counts_what_the_network_says():
     """A network that knows the answer is right, one that does not is as wrong as chance."""
-    library, _, grid = training._libraries(crystal("cubic"), 200, None, GRID)
+    library, _, grid, _ = libraries_of(crystal("cubic"), 200)
     source = PatternSource(library, grid, EASY.measured_at(1e4))
     learner = training._Learner.for_library(library, grid, CONFIG)
 

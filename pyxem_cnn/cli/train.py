@@ -23,6 +23,21 @@ def train(
         Path | None,
         typer.Option("--output", "-o", help="Model file; by default PHASE_VOLTAGEkV.pt."),
     ] = None,
+    simulator: Annotated[
+        str, typer.Option(help="'bloch': dynamical patterns; 'kinematic': a quicker start.")
+    ] = "bloch",
+    library: Annotated[
+        Path | None,
+        typer.Option(help="Keep the simulated library here (.h5), or take it from there."),
+    ] = None,
+    convergence: Annotated[
+        float, typer.Option(min=0, help="Half angle of the probe cone in mrad.")
+    ] = 1.5,
+    precession: Annotated[float, typer.Option(min=0, help="Precession angle in degrees.")] = 0.0,
+    thickness: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="MIN MAX", help="Range of the specimen's thickness in angstrom."),
+    ] = (200.0, 1000.0),
     patterns: Annotated[
         int | None, typer.Option(min=1, help="Patterns to train on; more take longer.")
     ] = None,
@@ -41,8 +56,9 @@ def train(
     with messages(debug, logging.WARNING):
         path = output or Path(f"{cif.stem}_{voltage:g}kV.pt")
         _check_writable(path, overwrite)
-        if checkpoint is not None:
-            _check_folder(checkpoint)
+        for other in (checkpoint, library):
+            if other is not None:
+                _check_folder(other)
 
         from pyxem_cnn import training
         from pyxem_cnn.phases import read_cif
@@ -53,6 +69,11 @@ def train(
         model = training.train(
             crystal,
             accelerating_voltage=voltage,
+            simulator=simulator,
+            library=library,
+            convergence_angle=convergence,
+            precession_angle=precession,
+            thicknesses=thickness,
             config=training.TrainingConfig(seed=seed, **options),
             name=name or path.stem,
             checkpoint=checkpoint,

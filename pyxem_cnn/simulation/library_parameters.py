@@ -19,7 +19,9 @@ _logger = logging.getLogger(__name__)
 
 # The work that a library may take, in seconds of one core: a few minutes on two cores.
 BUDGET = 240.0
-_BEAMS = 64
+_BEAMS, _MOST_BEAMS = 64, 128
+# Excitation error of beams that must not be missed, 1/angstrom.
+_NEAR_THE_SPHERE = 0.01
 # Seconds of one core for a zone axis with 64 beams: its beams and couplings, and each direction.
 _SECONDS, _SECONDS_PER_DIRECTION = 3e-3, 2e-4
 # Complex structure matrices take longer.
@@ -107,6 +109,8 @@ class LibraryParameters:
             Other attributes; those that are given are kept.
         """
         parameters = cls(crystal, accelerating_voltage, **options)
+        if "n_beams" not in options:
+            parameters = replace(parameters, n_beams=_beams_for(crystal, parameters.k_max))
         if "n_zone_axes" in options:
             return parameters
         order = len(crystal.point_group_matrices())
@@ -167,6 +171,14 @@ class LibraryParameters:
 
         crystal = CrystalStructure.from_dict(dictionary["crystal"])
         return cls(**dictionary | {"crystal": crystal})
+
+
+def _beams_for(crystal: CrystalStructure, k_max: float) -> int:
+    """Return how many beams a crystal needs: as many as lie near the Ewald sphere, 64 to 128."""
+    centrings = (crystal.rotations_fractional == np.eye(3)).all(axis=(1, 2)).sum()
+    density = crystal.volume / centrings
+    near = density * np.pi * k_max**2 * 2 * _NEAR_THE_SPHERE
+    return int(np.clip(16 * np.ceil(near / 16), _BEAMS, _MOST_BEAMS))
 
 
 def _check_microscope(parameters: LibraryParameters) -> None:

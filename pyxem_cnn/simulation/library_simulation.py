@@ -78,11 +78,11 @@ def simulate_chunks(
     n_threads
         How many chunks are simulated at a time.
     """
-    simulator = make_simulator(parameters)
+    simulator, b_iso = make_simulator(parameters), mean_b_iso(parameters)
     parts = chunks(len(orientations))
 
     def simulated(number: int) -> dict[str, np.ndarray]:
-        return simulate_chunk(simulator, parameters, orientations[parts[number]], number)
+        return simulate_chunk(simulator, parameters, b_iso, orientations[parts[number]], number)
 
     with limit_threads(1):
         yield from _in_order(simulated, numbers, n_threads)
@@ -127,6 +127,7 @@ def make_simulator(parameters: LibraryParameters) -> BlochWaveSimulator:
 def simulate_chunk(
     simulator: BlochWaveSimulator,
     parameters: LibraryParameters,
+    b_iso: float,
     orientations: np.ndarray,
     number: int,
 ) -> dict[str, np.ndarray]:
@@ -138,6 +139,8 @@ def simulate_chunk(
         From `make_simulator`.
     parameters
         Of the library.
+    b_iso
+        Mean factor B of the atoms, square angstrom, which is changed by a random share.
     orientations
         Those of the chunk, shape (n, 4).
     number
@@ -147,7 +150,7 @@ def simulate_chunk(
     n, n_spots = len(orientations), parameters.n_beams - 1
     thickness = _stratified(parameters, n, generator)
     spread = parameters.debye_waller_spread
-    change = mean_b_iso(parameters) * generator.uniform(-spread, spread, n)
+    change = b_iso * generator.uniform(-spread, spread, n)
     spots = simulator.calculate(
         orientations, thicknesses=thickness, generator=generator, debye_waller_change=change
     )

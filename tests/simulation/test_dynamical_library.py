@@ -330,6 +330,17 @@ class TestParameters:
         for parameters in (cubic, trigonal, triclinic):
             assert parameters.n_zone_axes * parameters.cost <= 1.01 * BUDGET
 
+    def test_large_cells_get_more_beams(self):
+        large = CrystalStructure.from_asymmetric_unit(
+            (9, 10, 11, 90, 90, 90), 47, ["Si"], [[0.1, 0.2, 0.3]], name="large"
+        )
+        n_beams = [
+            LibraryParameters.within_budget(c, 200).n_beams
+            for c in (crystal("cubic"), crystal("trigonal"), large)
+        ]
+        assert n_beams[:2] == [64, 64]
+        assert 64 < n_beams[2] <= 128
+
     def test_precession_costs_zone_axes(self):
         still = LibraryParameters.within_budget(crystal("trigonal"), 300)
         rocking = LibraryParameters.within_budget(crystal("trigonal"), 300, precession_angle=0.6)

@@ -128,10 +128,10 @@ class TestInterrupts:
         original = library_simulation.simulate_chunk
         calls = []
 
-        def interrupted(simulator, parameters, orientations, number):
-            if number == chunk:
+        def interrupted(*args):
+            if args[-1] == chunk:
                 raise KeyboardInterrupt
-            return original(simulator, parameters, orientations, number)
+            return original(*args)
 
         with monkeypatch.context() as patch:
             patch.setattr(library_simulation, "simulate_chunk", interrupted)
