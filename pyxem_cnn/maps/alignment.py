@@ -84,9 +84,14 @@ def share_points(maps: dict[str, CrystalMap]) -> SharedPoints:
     if np.any(stop <= start):
         raise ValueError(_nothing_shared(maps, grids))
     parts = []
-    for grid, offset in zip(grids, offsets, strict=True):
+    for name, grid, offset in zip(maps, grids, offsets, strict=True):
         (row, column), (last_row, last_column) = start - offset, stop - offset
         parts.append(grid.index[row:last_row, column:last_column])
+        if parts[-1].shape != grid.index.shape:
+            notes.append(
+                f"Of {name}, rows {row} to {last_row - 1} and columns {column} to "
+                f"{last_column - 1} are compared, from 0: the others do not have the rest."
+            )
     y, x = (
         reference.origin[axis] + reference.step[axis] * np.arange(start[1 - axis], stop[1 - axis])
         for axis in (1, 0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxem_cnn._checks import check_positive, check_type, given_expected
+from pyxem_cnn.maps.agreement import Agreement
 from pyxem_cnn.maps.aligned import LEFT_OUT
 from pyxem_cnn.maps.comparison_text import groups_in_words
 from pyxem_cnn.maps.map_comparison import MapComparison
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from pyxem_cnn.maps.agreement import Agreement
     from pyxem_cnn.maps.aligned import AlignedMap
 
 __all__ = ["plot_comparison"]
@@ -219,7 +219,8 @@ def _plot_histogram(axes: Axes, comparison: MapComparison, log: bool) -> None:
     top = max(5.0, 5 * np.ceil(known.max(initial=0) / 5))
     edges = np.linspace(0, top, 61)
     share = 100 / max(comparison.agreement.n, 1)
-    axes.hist(known, edges, weights=np.full(known.size, share), color="0.6", label="plain")
+    label = _line("plain", comparison.agreement)
+    axes.hist(known, edges, weights=np.full(known.size, share), color="0.6", label=label)
     if without_twins is not None:
         rest = without_twins[np.isfinite(without_twins)]
         axes.hist(
@@ -229,30 +230,25 @@ def _plot_histogram(axes: Axes, comparison: MapComparison, log: bool) -> None:
             histtype="step",
             color="C0",
             linewidth=1.6,
-            label="modulo twins",
+            label=_line("modulo twins", Agreement.of(without_twins)),
         )
-        axes.legend(fontsize="small")
+    axes.legend(fontsize="small")
     if log and known.size:
         axes.set_ylim(0.5 * share, 150)  # from half a point
         axes.set_yscale("log")
     axes.set_xlim(0, top)
     axes.set_xlabel("misorientation (degrees)")
     axes.set_ylabel("points indexed in both (%)")
-    axes.set_title(_figures(comparison), fontsize="x-small")
-
-
-def _figures(comparison: MapComparison) -> str:
-    lines = [_line("plain: ", comparison.agreement)]
-    if comparison.agreement_modulo_twins is not None:
-        lines.append(_line("modulo twins: ", comparison.agreement_modulo_twins))
-    return "\n".join(lines)
+    axes.set_title("histogram, of the points indexed in both", fontsize="small")
 
 
 def _line(what: str, one: Agreement) -> str:
+    """Return figures in two lines, for a legend."""
     if one.n == 0:
-        return f"{what}no points to compare"
-    median = "another phase" if np.isinf(one.median) else f"median {one.median:.2f}°"
-    return f"{what}{median}, {one.within_2:.1f} % within 2°, {one.within_5:.1f} % within 5°"
+        return f"{what}: no points to compare"
+    median = "another phase" if np.isinf(one.median) else f"{one.median:.2f}°"
+    shares = f"{one.within_2:.1f} % within 2°, {one.within_5:.1f} % within 5°"
+    return f"{what}: median {median}\n{shares}"
 
 
 def _plot_scores(axes: Axes, comparison: MapComparison, name: str) -> None:
@@ -282,7 +278,7 @@ def _plot_near(axes: Axes, comparison: MapComparison) -> None:
     axes.set_ylabel("points below (%)")
     axes.set_title("cumulative, of the points indexed in both", fontsize="small")
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize="small", loc="lower right")
+        axes.legend(fontsize="small", loc="best")
 
 
 def _curves(comparison: MapComparison) -> list[tuple[str, np.ndarray, tuple[str, str]]]:
