@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 # Added to |U|, in 1/angstrom^2: lets in weak reflections near the Ewald sphere.
 _WEAKEST = 0.01
-# Reflections further from the Ewald sphere, in 1/angstrom, cost more time than they are worth for 64
-# beams: the quicker the phase of a wave turns, the longer is the series.
+# Reflections further from the Ewald sphere, in 1/angstrom, cost more time than they are worth for
+# 64 beams: the quicker the phase of a wave turns, the longer is the series.
 _FARTHEST = 0.1
 # The list may end anywhere in its last part, so that equals stay together.
 _SHORTEST = 0.85

@@ -43,8 +43,10 @@ if TYPE_CHECKING:
 
 # Bytes of structure matrices and amplitudes that are held at once.
 _BLOCK_BYTES = {"cpu": 2**25, "cuda": 2**30}
-# Directions of the incident beam, cone and precession together, that a disc needs under precession.
-_PRECESSED_DIRECTIONS = 64
+# Directions of the incident beam that a disc of 1.5 mrad needs at 100 nm, and azimuths in
+# precession, of a single direction and of each of several (docs/user/convergence.md).
+_TILTS = 19
+_AZIMUTHS, _AZIMUTHS_OF_EACH = 72, 36
 
 
 class BlochWaveSimulator:
@@ -69,10 +71,11 @@ class BlochWaveSimulator:
         Longest reciprocal vector of a beam, 1/angstrom; 2.5 by default, further than the detector
         reaches: beams outside of it change those inside.
     n_tilts
-        Directions of the incident beam in the cone.
+        Directions of the incident beam in the cone. By default 19, and a single one in precession,
+        which averages over many anyway: discs are uniform then.
     n_precession
-        Azimuths of the beam in precession for each of them. By default so many that there are 64
-        directions in all.
+        Azimuths of the beam in precession for each of them. By default 72 for a single direction
+        and 36 for each of several.
     debye_waller
         Displacement parameters B = 8 pi^2 <u^2> in square angstrom, for all atoms or by element.
         By default those of the structure, and 0.5 where they are unknown; 0 for atoms at rest.
@@ -106,7 +109,7 @@ class BlochWaveSimulator:
     ... )
     >>> simulator = BlochWaveSimulator(silicon, accelerating_voltage=200, n_beams=32)
     >>> simulator.calculate(np.array([[1.0, 0, 0, 0]]))
-    <DynamicalSpots: 1 orientations, 5 thicknesses, 32 beams, 7 directions>
+    <DynamicalSpots: 1 orientations, 5 thicknesses, 32 beams, 19 directions>
     """
 
     def __init__(
@@ -119,7 +122,7 @@ class BlochWaveSimulator:
         thicknesses: Sequence[float] = (200.0, 400.0, 600.0, 800.0, 1000.0),
         n_beams: int = 64,
         g_max: float | None = None,
-        n_tilts: int = 7,
+        n_tilts: int | None = None,
         n_precession: int | None = None,
         debye_waller: float | Mapping[str, float] | None = None,
         absorption: float | None = None,
@@ -139,6 +142,8 @@ class BlochWaveSimulator:
         self.thicknesses = check_thicknesses(thicknesses)
         self.n_beams = int(check_positive("n_beams", n_beams, integer=True))
         self.g_max = float(check_positive("g_max", 2.5 if g_max is None else g_max))
+        if n_tilts is None:
+            n_tilts = 1 if self.precession_angle else _TILTS
         self.n_tilts = int(check_positive("n_tilts", n_tilts, integer=True))
         self.n_precession = self._check_n_precession(n_precession)
         self.absorption = float(check_positive("absorption", absorption or 0.0, allow_zero=True))
@@ -416,8 +421,10 @@ class BlochWaveSimulator:
         """Return the number of azimuths for each tilt."""
         if n_precession is not None:
             return int(check_positive("n_precession", n_precession, integer=True))
-        n_tilts = self.n_tilts if self.convergence_angle else 1
-        return -(-_PRECESSED_DIRECTIONS // n_tilts) if self.precession_angle else 1
+        if not self.precession_angle:
+            return 1
+        is_single = self.n_tilts == 1 or not self.convergence_angle
+        return _AZIMUTHS if is_single else _AZIMUTHS_OF_EACH
 
     def _block_length(self, n_thicknesses: int, directions: np.ndarray) -> int:
         """Return how many orientations are computed at once."""

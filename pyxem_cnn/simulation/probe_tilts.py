@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-_GOLDEN_TURN = np.pi * (3 - np.sqrt(5))
-
 
 def even_tilts(n_tilts: int) -> np.ndarray:
     """Return the same points in the unit disc every time: rings around its centre.
@@ -38,11 +36,11 @@ def even_tilts(n_tilts: int) -> np.ndarray:
 
 
 def random_tilts(n: int, n_tilts: int, generator: np.random.Generator) -> np.ndarray:
-    """Return points in the unit disc, drawn afresh for every entry.
+    """Return points in the unit disc, turned afresh for every entry.
 
-    Each entry is a sunflower of its own: the i-th point lies in the i-th of `n_tilts` rings of
-    equal area, a golden angle on from the one before. Its turn, the sense of its spiral and its
-    place in the rings are random, so that no asymmetry is common to all entries.
+    Each entry has the even points, turned by an angle of its own. These are mirror images of
+    themselves, so that no asymmetry is common to all entries; and means over a disc are as good as
+    with even points, other than with points at random places.
 
     Parameters
     ----------
@@ -58,13 +56,10 @@ def random_tilts(n: int, n_tilts: int, generator: np.random.Generator) -> np.nda
     points
         Shape (n, n_tilts, 2).
     """
-    turn = generator.uniform(0, 2 * np.pi, (n, 1))
-    sense = generator.choice([-1.0, 1.0], (n, 1))
-    shift = generator.uniform(0, 1, (n, 1))
-    i = np.arange(n_tilts)
-    radius = np.sqrt((i + shift) / n_tilts)
-    angle = turn + sense * _GOLDEN_TURN * i
-    return radius[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    turn = generator.uniform(0, 2 * np.pi, n)
+    cos, sin = np.cos(turn), np.sin(turn)
+    matrix = np.stack([cos, sin, -sin, cos], axis=-1).reshape(n, 2, 2)
+    return even_tilts(n_tilts) @ matrix
 
 
 def precession_azimuths(
