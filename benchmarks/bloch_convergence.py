@@ -25,7 +25,7 @@ from pyxem_cnn.rotations import random_quaternions
 THICKNESSES = (200.0, 400.0, 600.0, 800.0, 1000.0)
 # Where nothing else is said.
 BASE = {"n_beams": 64, "n_tilts": 19}
-PRECESSED = {"precession_angle": 0.6}
+PRECESSION = {"precession_angle": 0.6}
 # Name of a series: the argument, its values, its converged value, changes to BASE.
 SERIES = {
     "beams": ("n_beams", (32, 48, 64, 96, 128, 192), 300, {"g_max": 3.0}),
@@ -35,13 +35,13 @@ SERIES = {
         "n_precession",
         (12, 24, 36, 48, 72),
         360,
-        PRECESSED | {"n_tilts": 1},
+        PRECESSION | {"n_tilts": 1},
     ),
     "azimuths of each of 7 tilts": (
         "n_precession",
         (1, 2, 4, 6, 10),
         60,
-        PRECESSED | {"n_tilts": 7},
+        PRECESSION | {"n_tilts": 7},
     ),
     "float": ("dtype", ("float32",), "float64", {}),
 }
