@@ -14,7 +14,6 @@ from pyxem_cnn._torch import resolve_device
 from pyxem_cnn.detector.calibration import electron_wavelength
 from pyxem_cnn.phases import as_crystal_structure
 from pyxem_cnn.rotations import conjugate, rotate, zone_axis
-from pyxem_cnn.simulation import probe_tilts
 from pyxem_cnn.simulation.dynamical_arguments import (
     as_quaternions,
     check_change,
@@ -23,6 +22,7 @@ from pyxem_cnn.simulation.dynamical_arguments import (
 from pyxem_cnn.simulation.dynamical_spots import DynamicalSpots
 from pyxem_cnn.simulation.kinematic import reflections_within
 from pyxem_cnn.simulation.potential_table import PotentialTable
+from pyxem_cnn.simulation.probe_tilts import Probe
 from pyxem_cnn.simulation.structure_factors import (
     allowed_by_centring,
     inversion_centre,
@@ -30,7 +30,7 @@ from pyxem_cnn.simulation.structure_factors import (
     potential_coefficients,
     structure_factors,
 )
-from pyxem_cnn.simulation.structure_matrix import excitation_diagonal, flux_metric
+from pyxem_cnn.simulation.structure_matrix import StructureMatrices, flux_metric
 
 if TYPE_CHECKING:
     import torch
@@ -43,10 +43,6 @@ if TYPE_CHECKING:
 
 # Bytes of structure matrices and amplitudes that are held at once.
 _BLOCK_BYTES = {"cpu": 2**25, "cuda": 2**30}
-# Directions of the incident beam that a disc of 1.5 mrad needs at 100 nm, and azimuths in
-# precession, of a single direction and of each of several (docs/user/convergence.md).
-_TILTS = 19
-_AZIMUTHS, _AZIMUTHS_OF_EACH = 72, 36
 
 
 class BlochWaveSimulator:
@@ -133,32 +129,40 @@ class BlochWaveSimulator:
         self.crystal = as_crystal_structure(phase)
         self.accelerating_voltage = float(accelerating_voltage)
         self.wavelength = electron_wavelength(accelerating_voltage)
-        self.convergence_angle = float(
-            check_positive("convergence_angle", convergence_angle, allow_zero=True)
-        )
-        self.precession_angle = float(
-            check_positive("precession_angle", precession_angle, allow_zero=True)
+        self.convergence_angle, self.precession_angle, self.absorption = (
+            float(check_positive(name, value, allow_zero=True))
+            for name, value in (
+                ("convergence_angle", convergence_angle),
+                ("precession_angle", precession_angle),
+                ("absorption", absorption or 0.0),
+            )
         )
         self.thicknesses = check_thicknesses(thicknesses)
         self.n_beams = int(check_positive("n_beams", n_beams, integer=True))
         self.g_max = float(check_positive("g_max", 2.5 if g_max is None else g_max))
-        if n_tilts is None:
-            n_tilts = 1 if self.precession_angle else _TILTS
-        self.n_tilts = int(check_positive("n_tilts", n_tilts, integer=True))
-        self.n_precession = self._check_n_precession(n_precession)
-        self.absorption = float(check_positive("absorption", absorption or 0.0, allow_zero=True))
+        self._probe = Probe.from_angles(
+            self.wavelength,
+            self.convergence_angle,
+            self.precession_angle,
+            n_tilts,
+            n_precession,
+        )
+        self.n_tilts, self.n_precession = self._probe.n_tilts, self._probe.n_precession
         self.device = resolve_device(device)
         self.dtype = check_choice("dtype", dtype, ("float32", "float64"))
         self._origin = inversion_centre(self.crystal)
         self.polarity = self._origin is None if polarity is None else bool(polarity)
         self._b_iso = isotropic_b(self.crystal, debye_waller)
-        self._table = PotentialTable(self.crystal.reciprocal_basis, self.g_max, self.potential)
+        table = PotentialTable(self.crystal.reciprocal_basis, self.g_max, self.potential)
+        self._matrices = StructureMatrices(
+            table, self.wavelength, self.absorption, self.device, self.dtype
+        )
         self._hkl = self._reflections()
 
     @property
     def is_centrosymmetric(self) -> bool:
         """Return whether structure matrices are real."""
-        return self._table.is_real
+        return self._origin is not None
 
     def potential(self, hkl: np.ndarray) -> np.ndarray:
         """Return the Fourier coefficients U of the potential that the simulation uses.
@@ -222,7 +226,7 @@ class BlochWaveSimulator:
         n = len(quaternions)
         depths = self.thicknesses if thicknesses is None else check_thicknesses(thicknesses, n)
         change = check_change(debye_waller_change, n)
-        cone, directions = self._directions(n, generator)
+        cone, directions = self._probe.directions(n, generator)
         spots = self._empty(n, depths, cone)
         block = self._block_length(depths.shape[-1], directions)
         with tqdm(
@@ -301,8 +305,8 @@ class BlochWaveSimulator:
         g = rotate(conjugate(quaternions)[:, None], hkl @ self.crystal.reciprocal_basis.T)
         # 0 keeps padding apart from the beams.
         metric = flux_metric(g, self.wavelength) * is_beam
-        couplings = self._couplings(hkl, metric, change)
-        diagonal = self._diagonal(g, metric, directions.reshape(len(g), -1, 2))
+        couplings = self._matrices.couplings(hkl, metric, change)
+        diagonal = self._matrices.diagonal(g, metric, directions.reshape(len(g), -1, 2))
         amplitudes = propagate_directions(couplings, diagonal, thicknesses, self.wavelength)
         intensity = torch.view_as_real(amplitudes).square().sum(-1)
         # (n, T, J P, S) -> mean over the P azimuths -> (n, T, S, J)
@@ -315,59 +319,12 @@ class BlochWaveSimulator:
 
         from pyxem_cnn.simulation.beam_selection import select_beams
 
-        axes = torch.as_tensor(zone_axis(quaternions), dtype=torch.float32, device=self.device)
+        axes = torch.as_tensor(zone_axis(quaternions), dtype=torch.float32).to(self.device)
         chosen = select_beams(self._candidates, axes, self.n_beams - 1).cpu().numpy()
         is_beam = np.pad(chosen >= 0, ((0, 0), (1, 0)), constant_values=True)
         hkl = np.zeros((*is_beam.shape, 3), dtype=np.int32)
         hkl[:, 1:] = np.where(is_beam[:, 1:, None], self._hkl[chosen], 0)
         return hkl, is_beam
-
-    def _couplings(
-        self, hkl: np.ndarray, metric: np.ndarray, change: np.ndarray | None
-    ) -> torch.Tensor:
-        """Return the structure matrices without their diagonals, shape (n, S, S)."""
-        import torch
-
-        values, g_squared = self._tensors
-        places = torch.as_tensor(self._table.places(hkl), device=self.device)
-        factors = torch.as_tensor(metric, device=self.device).to(g_squared.dtype)
-        couplings = self._table.couplings(values, places, factors)
-        if change is not None:
-            squares = self._table.couplings(g_squared, places)
-            b = torch.as_tensor(change, device=self.device).to(squares.dtype)
-            couplings *= torch.exp_(squares.mul_(-b[:, None, None] / 4))
-        return couplings
-
-    def _diagonal(self, g: np.ndarray, metric: np.ndarray, directions: np.ndarray) -> torch.Tensor:
-        """Return the diagonals for each incident direction, with absorption, shape (n, J, S)."""
-        import torch
-
-        diagonal = excitation_diagonal(g, directions, self.wavelength)
-        if self.absorption:
-            diagonal = diagonal + 1j * self.absorption * self._table.mean.real
-        diagonal *= metric[:, None] ** 2
-        real = getattr(torch, self.dtype)
-        tensor = torch.as_tensor(diagonal, device=self.device)
-        return tensor.to(real.to_complex() if self.absorption else real)
-
-    def _directions(
-        self, n: int, generator: np.random.Generator | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return k_xy of the de-scanned (n, J, 2) and of the incident beam (n, J, P, 2)."""
-        n_tilts = self.n_tilts if self.convergence_angle else 1
-        if n_tilts == 1:
-            points = np.zeros((n, 1, 2))
-        elif generator is None:
-            points = np.broadcast_to(probe_tilts.even_tilts(n_tilts), (n, n_tilts, 2))
-        else:
-            points = probe_tilts.random_tilts(n, n_tilts, generator)
-        cone = points * np.sin(self.convergence_angle * 1e-3) / self.wavelength
-        if not self.precession_angle:
-            return cone, cone[:, :, None]
-        azimuths = probe_tilts.precession_azimuths(n, n_tilts, self.n_precession, generator)
-        circle = np.stack([np.cos(azimuths), np.sin(azimuths)], axis=-1)
-        radius = np.sin(np.deg2rad(self.precession_angle)) / self.wavelength
-        return cone, cone[:, :, None] + radius * circle
 
     @cached_property
     def _candidates(self) -> Candidates:
@@ -381,7 +338,7 @@ class BlochWaveSimulator:
         )
 
         def single(array: np.ndarray) -> torch.Tensor:
-            return torch.as_tensor(array, dtype=torch.float32, device=self.device)
+            return torch.as_tensor(array, dtype=torch.float32).to(self.device)
 
         return Candidates(
             single(self._hkl @ self.crystal.reciprocal_basis.T),
@@ -390,19 +347,6 @@ class BlochWaveSimulator:
             self.convergence_angle * 1e-3 + np.deg2rad(self.precession_angle),
             single(low_index_zones(self.crystal)),
             farthest_excitation_error(self.n_beams),
-        )
-
-    @cached_property
-    def _tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the table of U, with absorption, and that of g^2."""
-        import torch
-
-        real = getattr(torch, self.dtype)
-        values = self._table.values * (1 + 1j * self.absorption if self.absorption else 1)
-        dtype = real.to_complex() if np.iscomplexobj(values) else real
-        return (
-            torch.as_tensor(values, device=self.device).to(dtype),
-            torch.as_tensor(self._table.g_squared, device=self.device).to(real),
         )
 
     def _reflections(self) -> np.ndarray:
@@ -416,15 +360,6 @@ class BlochWaveSimulator:
                 )
             )
         return hkl
-
-    def _check_n_precession(self, n_precession: int | None) -> int:
-        """Return the number of azimuths for each tilt."""
-        if n_precession is not None:
-            return int(check_positive("n_precession", n_precession, integer=True))
-        if not self.precession_angle:
-            return 1
-        is_single = self.n_tilts == 1 or not self.convergence_angle
-        return _AZIMUTHS if is_single else _AZIMUTHS_OF_EACH
 
     def _block_length(self, n_thicknesses: int, directions: np.ndarray) -> int:
         """Return how many orientations are computed at once."""

@@ -44,7 +44,7 @@ def propagate_chebyshev(
     centre, half = spectrum(couplings, diagonal)
     phase = np.pi * wavelength * np.atleast_2d(np.asarray(thicknesses, dtype=np.float64))
     weights = _weights(phase * half, torch.finfo(diagonal.dtype).eps / 10)  # (1 or n, T, K)
-    turns = torch.as_tensor(np.exp(1j * phase * centre), device=diagonal.device)
+    turns = torch.as_tensor(np.exp(1j * phase * centre))
     parts = []
     for part in _parts(couplings):
         own = weights[part] if len(weights) > 1 else weights
@@ -52,7 +52,8 @@ def propagate_chebyshev(
         even, odd = _sums(couplings[part] / (half / 2), scaled, own)
         amplitudes = even + 1j * odd if even.is_complex() else torch.complex(even, odd)
         turn = turns[part] if len(turns) > 1 else turns
-        parts.append(amplitudes.mul_(turn.to(amplitudes.dtype)[:, :, None, None]))
+        turn = turn.to(amplitudes.dtype).to(amplitudes.device)
+        parts.append(amplitudes.mul_(turn[:, :, None, None]))
     return torch.cat(parts)
 
 
@@ -122,7 +123,7 @@ def _sums(couplings: Tensor, diagonal: Tensor, weights: np.ndarray) -> tuple[Ten
     dtype = torch.promote_types(couplings.dtype, diagonal.dtype)
     transposed = couplings.to(dtype).transpose(1, 2).contiguous()
     diagonal = diagonal.to(dtype)
-    factors = torch.as_tensor(weights, device=diagonal.device).to(dtype)
+    factors = torch.as_tensor(weights).to(dtype).to(diagonal.device)
     # Even and odd terms lie apart: terms[k % 2, k // 2].
     terms = diagonal.new_zeros((2, _BLOCK // 2, n, n_tilts, n_beams))
     terms[0, 0, :, :, 0] = 1

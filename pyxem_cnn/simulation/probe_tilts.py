@@ -2,7 +2,117 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+
+from pyxem_cnn._checks import check_positive
+
+# Directions of the incident beam that a disc of 1.5 mrad needs at 100 nm, and azimuths in
+# precession, of a single direction and of each of several (docs/user/convergence.md).
+_TILTS = 19
+_AZIMUTHS, _AZIMUTHS_OF_EACH = 72, 36
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A convergent beam that may be in precession, sampled by directions.
+
+    Attributes
+    ----------
+    wavelength
+        In angstrom.
+    convergence_angle
+        Half the opening angle of the cone, mrad.
+    precession_angle
+        In degrees.
+    n_tilts
+        Directions in the cone.
+    n_precession
+        Azimuths on the circle for each of them.
+    """
+
+    wavelength: float
+    convergence_angle: float
+    precession_angle: float
+    n_tilts: int
+    n_precession: int
+
+    @classmethod
+    def from_angles(
+        cls,
+        wavelength: float,
+        convergence_angle: float,
+        precession_angle: float,
+        n_tilts: int | None = None,
+        n_precession: int | None = None,
+    ) -> Probe:
+        """Return a probe with as many directions as it needs.
+
+        Parameters
+        ----------
+        wavelength
+            In angstrom.
+        convergence_angle
+            Half the opening angle of the cone, mrad.
+        precession_angle
+            In degrees.
+        n_tilts
+            Directions in the cone; 19 by default, and 1 for a parallel beam or in precession.
+        n_precession
+            Azimuths for each of them; by default 72 for a single one, 36 for each of several.
+
+        Returns
+        -------
+        probe
+            The probe.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a number is not a whole number above zero.
+        """
+        if n_tilts is None:
+            n_tilts = 1 if precession_angle else _TILTS
+        check_positive("n_tilts", n_tilts, integer=True)
+        n_tilts = n_tilts if convergence_angle else 1
+        if n_precession is None:
+            several = _AZIMUTHS if n_tilts == 1 else _AZIMUTHS_OF_EACH
+            n_precession = several if precession_angle else 1
+        check_positive("n_precession", n_precession, integer=True)
+        return cls(wavelength, convergence_angle, precession_angle, int(n_tilts), int(n_precession))
+
+    def directions(
+        self, n: int, generator: np.random.Generator | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the directions of the incident beam for n orientations.
+
+        Parameters
+        ----------
+        n
+            Number of orientations.
+        generator
+            Draws them afresh for each; without it they are the same for all.
+
+        Returns
+        -------
+        cone, incident
+            Transverse parts of the wave vectors in 1/angstrom: within the de-scanned disc, shape
+            (n, J, 2), and of the incident beam, shape (n, J, P, 2).
+        """
+        if self.n_tilts == 1:
+            points = np.zeros((n, 1, 2))
+        elif generator is None:
+            points = np.broadcast_to(even_tilts(self.n_tilts), (n, self.n_tilts, 2))
+        else:
+            points = random_tilts(n, self.n_tilts, generator)
+        cone = points * np.sin(self.convergence_angle * 1e-3) / self.wavelength
+        if not self.precession_angle:
+            return cone, cone[:, :, None]
+        azimuths = precession_azimuths(n, self.n_tilts, self.n_precession, generator)
+        circle = np.stack([np.cos(azimuths), np.sin(azimuths)], axis=-1)
+        radius = np.sin(np.deg2rad(self.precession_angle)) / self.wavelength
+        return cone, cone[:, :, None] + radius * circle
 
 
 def even_tilts(n_tilts: int) -> np.ndarray:
