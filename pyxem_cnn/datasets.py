@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from pyxem_cnn import augmentations as aug
+from pyxem_cnn.conditions import Conditions
+from pyxem_cnn.exposure import Exposure
 from pyxem_cnn.simulation.rendering import render_polar
 from pyxem_cnn.simulation.spots import Spots, concatenated
 
@@ -21,130 +23,10 @@ if TYPE_CHECKING:
 
     Library = ZoneAxisLibrary | DynamicalLibrary
 
-_NO_NOISE = math.inf
+__all__ = ["Batch", "Conditions", "PatternSource"]
+
 # Parts of a disc differ by such a factor in decoys (standard deviation of the logarithm).
 _DECOY_STRUCTURE = 0.7
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """How microscope and specimen vary over the training patterns. Ranges are (low, high).
-
-    Attributes
-    ----------
-    electrons
-        Counts outside the direct beam, inside the grid; drawn evenly in the logarithm.
-    noise_free
-        Share of patterns without noise.
-    spot_sigma
-        Standard deviation of Gaussian spots, 1/angstrom.
-    disc_radius
-        Radius of convergent-beam discs, 1/angstrom.
-    discs
-        Share of patterns with discs instead of Gaussian spots.
-    relrod_width
-        Half width at half maximum of the intensity over the excitation error, 1/angstrom.
-    debye_waller
-        Factor B in angstrom^2.
-    intensity_power
-        Exponent applied to intensities; below 1, strong spots are damped, as by multiple
-        scattering.
-    intensity_spread
-        Largest standard deviation of the logarithm of a random factor on every spot.
-    position_spread
-        Largest random displacement of single spots, 1/angstrom (coarse pixels).
-    center_error, scale_error, ellipticity
-        Largest error of the centre in 1/angstrom, and relative errors of camera length and axes.
-    background
-        Diffuse share of the electrons.
-    direct_beam
-        Integral of the direct beam against all spots together.
-    half_width
-        Half the side of a square detector, 1/angstrom.
-    beam_offset
-        Largest distance of the beam from the detector's middle, share of half a side.
-    blocked
-        Share of patterns with a beam stop, and with a larger central disc.
-    overlap
-        Share of patterns with a second grain of up to 0.5 of the first one's weight.
-    decoys
-        Share of patterns of other crystals, a third of them without any crystal.
-    """
-
-    electrons: aug.Range = (100.0, 1e6)
-    noise_free: float = 0.2
-    spot_sigma: aug.Range = (0.006, 0.06)
-    disc_radius: aug.Range = (0.02, 0.08)
-    discs: float = 0.3
-    relrod_width: aug.Range = (0.004, 0.035)
-    debye_waller: aug.Range = (0.0, 1.5)
-    intensity_power: aug.Range = (0.45, 1.0)
-    intensity_spread: float = 0.6
-    position_spread: float = 0.006
-    center_error: float = 0.012
-    scale_error: float = 0.025
-    ellipticity: float = 0.01
-    background: aug.Range = (0.0, 0.99)
-    direct_beam: aug.Range = (0.1, 100.0)
-    half_width: aug.Range = (0.6, 2.4)
-    beam_offset: float = 0.1
-    blocked: float = 0.1
-    overlap: float = 0.1
-    decoys: float = 0.15
-
-    def fitted_to(self, library: Library, grid: PolarGrid) -> Conditions:
-        """Return conditions that make sense for a library of a crystal and a grid.
-
-        Spots and discs stay smaller than the distance between reflections, the relrod inside the
-        library's slab, and the detector reaches over a fair part of the grid. Dynamical
-        intensities are hardly disturbed, and discs are about as large as the beam converges.
-
-        Parameters
-        ----------
-        library
-            Spots of the crystal.
-        grid
-            Polar grid of the patterns.
-        """
-        nearest = library.shortest_reflection
-        slab = library.largest_excitation_error or 0.1
-        fitted = replace(
-            self,
-            spot_sigma=_capped(self.spot_sigma, 0.2 * nearest),
-            disc_radius=_capped(self.disc_radius, 0.4 * nearest),
-            relrod_width=_capped(self.relrod_width, 0.4 * slab),
-            center_error=min(self.center_error, 0.05 * nearest),
-            position_spread=min(self.position_spread, 0.03 * nearest),
-            half_width=(max(0.4 * grid.k_max, 1.8 * nearest), 1.5 * grid.k_max),
-        )
-        return fitted._dynamical(library) if library.is_dynamical else fitted
-
-    def _dynamical(self, library: DynamicalLibrary) -> Conditions:
-        """Return conditions for intensities that hold multiple scattering already."""
-        radius = library.disc_radius
-        return replace(
-            self,
-            disc_radius=(0.85 * radius, 1.15 * radius) if radius else self.disc_radius,
-            discs=max(self.discs, 0.6) if radius else 0.0,
-            debye_waller=(0.0, 0.2 * self.debye_waller[1]),
-            intensity_power=(max(0.8, self.intensity_power[0]), self.intensity_power[1]),
-            intensity_spread=0.3 * self.intensity_spread,
-        )
-
-    def measured_at(self, electrons: float) -> Conditions:
-        """Return conditions at one dose, without decoys and second grains, for validation."""
-        return replace(
-            self, electrons=(electrons, electrons), noise_free=0.0, decoys=0.0, overlap=0.0
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dictionary."""
-        return asdict(self)
-
-
-def _capped(span: aug.Range, largest: float) -> aug.Range:
-    high = min(span[1], largest)
-    return min(span[0], high / 2), high
 
 
 class Batch(NamedTuple):
@@ -195,6 +77,7 @@ class PatternSource:
     ) -> None:
         self.library, self.grid, self.decoys = library, grid, decoys
         self.conditions = conditions if decoys is not None else replace(conditions, decoys=0.0)
+        self._exposure = Exposure(grid, self.conditions)
         self._areas = torch.as_tensor(grid.bin_areas, dtype=torch.float32)
 
     def batch(self, n: int, generator: torch.Generator) -> Batch:
@@ -267,17 +150,14 @@ class PatternSource:
         content, sigma = self._rendered(spots._replace(k=k), generator)
         content = aug.overlap(content, c.overlap, 0.5, generator)
         total = spots.intensity.sum((1, 2))
+        is_empty = total <= 0
+        is_vacuum = is_empty & aug.chance(n, 0.5, generator)
+        amorphous = (is_empty & ~is_vacuum).nonzero()[:, 0]
+        content[amorphous] = aug.amorphous(len(amorphous), self.grid, generator)
         # Without spots, the direct beam is all there is.
         strength = aug.log_uniform(n, c.direct_beam, generator) * total.where(total > 0, 1.0)
         tail = aug.direct_beam_tail(shift, sigma, strength, self.grid)
-        content = content + tail * self._areas
-        content = self._with_background(content, generator)
-        mask = aug.square_detector(n, c.half_width, c.beam_offset, self.grid, generator)
-        mask = mask * aug.blocked(n, c.blocked, self.grid, generator)
-        electrons = aug.log_uniform(n, c.electrons, generator)
-        electrons = torch.where(aug.chance(n, c.noise_free, generator), _NO_NOISE, electrons)
-        counts = aug.count_electrons(content * mask, electrons, generator)
-        return counts / self._areas, mask
+        return self._exposure(content + tail * self._areas, is_vacuum, generator)
 
     def _rendered(self, spots: Spots, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return bin contents and the direct beam's standard deviation, shape (n,)."""
@@ -298,21 +178,6 @@ class PatternSource:
             discs = {"disc_radius": radius.numpy(), "tilts": tilts.numpy()}
         content = render_polar(*(x.numpy() for x in arrays), self.grid, **discs)
         return torch.from_numpy(content), beam
-
-    def _with_background(self, content: Tensor, generator: torch.Generator) -> Tensor:
-        """Add diffuse scattering, a drawn share of all electrons."""
-        n = len(content)
-        diffuse = aug.diffuse_background(n, self.grid, generator) * self._areas
-        low, high = self.conditions.background
-        # Mostly moderate, now and then nearly everything.
-        share = low + (high - low) * torch.rand(n, generator=generator) ** 2
-        share = torch.where(aug.chance(n, 0.2, generator), 0.0, share)[:, None, None]
-        total = content.sum(dim=(1, 2), keepdim=True)
-        # Patterns without spots consist of background alone.
-        total = torch.where(total > 0, total, 1.0)
-        return content + total * share / (1 - share) * diffuse / diffuse.sum(
-            dim=(1, 2), keepdim=True
-        )
 
 
 def _relrod(error: Tensor, conditions: Conditions, generator: torch.Generator) -> Tensor:

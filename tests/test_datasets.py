@@ -38,7 +38,12 @@ QUIET = Conditions(
     direct_beam=(1e-9, 1e-9),
     half_width=(9.0, 9.0),
     beam_offset=0.0,
+    gaussian_background=0.0,
     blocked=0.0,
+    gaps=0.0,
+    hot_pixels=(0.0, 0.0),
+    integrating=0.0,
+    saturated=0.0,
     overlap=0.0,
     decoys=0.0,
 )
@@ -190,6 +195,11 @@ class TestBatches:
         # Kinematic patterns have no thickness.
         assert batch.thickness.isnan().all()
         assert all(part.isfinite().all() for part in batch[:-1])
+        # Only what integrating detectors read may be negative, by their noise.
+        negative = (batch.counts < 0).any(-1).any(-1)
+        assert negative.float().mean() < 0.3
+        counting = replace(conditions, integrating=0.0)
+        batch = PatternSource(library, GRID, counting, decoys).batch(200, generator)
         assert (batch.counts >= 0).all()
         assert not (batch.counts * (1 - batch.mask)).any()
         torch.testing.assert_close(batch.orientation.norm(dim=1), torch.ones(200))
@@ -223,16 +233,18 @@ class TestBatches:
         assert set(flags.tolist()) == {0.0, 1.0}
         assert float(1 - flags.mean()) == pytest.approx(0.25, abs=0.03)
         batch = source.batch(200, generator)
-        # Some decoys are empty; patterns of the phase never are.
-        empty = batch.counts.sum((1, 2)) == 0
-        assert not empty[batch.is_phase == 1].any()
-        share = empty[batch.is_phase == 0].float().mean()
-        assert float(share) == pytest.approx(1 / 3, abs=0.05)
+        # Some decoys are vacuum and some amorphous; patterns of the phase never are.
+        for kind in (is_vacuum(batch), is_smooth(batch) & ~is_vacuum(batch)):
+            assert not kind[batch.is_phase == 1].any()
+            share = kind[batch.is_phase == 0].float().mean()
+            assert 0.04 < float(share) < 0.3
+        no_crystal = (batch.is_phase == 0) & is_smooth(batch)
+        assert int(no_crystal.sum()) == math.ceil(int((batch.is_phase == 0).sum()) / 3)
 
     def test_decoys_are_not_the_patterns_of_their_labels(self, library, decoys, generator):
         source = PatternSource(library, GRID, replace(QUIET, decoys=0.5), decoys)
         batch = source.batch(20, generator)
-        chosen = (batch.is_phase == 0) & (batch.counts.sum((1, 2)) > 0)
+        chosen = (batch.is_phase == 0) & ~is_smooth(batch)
         content = (batch.counts * torch.as_tensor(GRID.bin_areas))[chosen].numpy()
         vectors = simulate("cubic", batch.orientation[chosen].numpy().astype(float)).coordinates
         fits = [correlation(c, expected_pattern(v)) for c, v in zip(content, vectors, strict=True)]
@@ -292,6 +304,8 @@ class TestBatches:
             {"direct_beam": (1e3, 1e3), "spot_sigma": (0.03, 0.03)},
             {"overlap": 1.0},
             {"blocked": 1.0},
+            {"gaps": 1.0, "gap_width": (0.1, 0.1)},
+            {"saturated": 1.0},
             {"half_width": (0.5, 0.5)},
             {"beam_offset": 0.9, "half_width": (1.0, 1.0)},
         ],
@@ -306,6 +320,82 @@ class TestBatches:
         different = (changed - quiet).abs().sum((1, 2)) > 1e-2 * quiet.sum((1, 2))
         # Few spots lie behind a narrow beam stop.
         assert different.sum() >= (1 if "blocked" in change else 4)
+
+
+def is_vacuum(batch):
+    """Return which patterns hold nothing at all."""
+    return batch.counts.sum((1, 2)) == 0
+
+
+def is_smooth(batch):
+    """Return which patterns have no spots: every bin is like the next one around the ring."""
+    jump = (batch.counts - batch.counts.roll(1, 2)).abs().amax((1, 2))
+    return jump <= 0.2 * batch.counts.amax((1, 2))
+
+
+def bin_counts(batch):
+    """Return counts per bin."""
+    return batch.counts * torch.as_tensor(GRID.bin_areas, dtype=torch.float32)
+
+
+class TestDetectors:
+    def test_vacuum_has_few_electrons(self, library, decoys, generator):
+        conditions = replace(
+            QUIET, decoys=0.5, noise_free=0.0, electrons=(1e5, 1e5), direct_beam=(1.0, 1.0)
+        )
+        conditions = replace(conditions, spot_sigma=(0.05, 0.05))  # its tail reaches the grid
+        batch = PatternSource(library, GRID, conditions, decoys).batch(300, generator)
+        total = bin_counts(batch).sum((1, 2))
+        few = total < 500
+        assert not few[batch.is_phase == 1].any()
+        assert 0.05 < float(few[batch.is_phase == 0].float().mean()) < 0.3
+
+    def test_integrating_detectors_give_fractions_and_keep_the_mean(self, library, generator):
+        conditions = replace(QUIET, noise_free=0.0, electrons=(3e3, 3e3), integrating=1.0)
+        counts = bin_counts(PatternSource(library, GRID, conditions).batch(100, generator))
+        assert ((counts - counts.round()).abs() > 0.05).float().mean() > 0.5
+        assert float(counts.sum((1, 2)).mean()) == pytest.approx(3e3, rel=0.05)
+
+    def test_noise_free_patterns_are_not_integrated(self, library, generator):
+        conditions = replace(QUIET, integrating=1.0, hot_pixels=(1e-3, 1e-3))
+        source = PatternSource(library, GRID, conditions)
+        quiet = PatternSource(library, GRID, QUIET)
+        for a, b in zip(
+            *(s.batch(4, torch.Generator().manual_seed(1)).counts for s in (source, quiet)),
+            strict=True,
+        ):
+            assert correlation(a.numpy(), b.numpy()) > 0.95  # another draw, the same kind
+
+    def test_saturated_patterns_end_at_one_value(self, library, generator):
+        batch = PatternSource(library, GRID, replace(QUIET, saturated=1.0)).batch(40, generator)
+        largest = batch.counts.amax((1, 2), keepdim=True)
+        at_the_limit = ((batch.counts - largest).abs() < 1e-4 * largest).sum((1, 2))
+        assert float((at_the_limit > 1).float().mean()) > 0.5
+
+    def test_hot_pixels_stand_alone(self, library, generator):
+        conditions = replace(QUIET, noise_free=0.0, electrons=(10.0, 10.0), hot_pixels=(1e-3, 1e-3))
+        counts = bin_counts(PatternSource(library, GRID, conditions).batch(50, generator))
+        assert float(counts.sum((1, 2)).median()) > 20
+
+    def test_gaps_are_masked(self, library, generator):
+        conditions = replace(QUIET, gaps=1.0, gap_width=(0.1, 0.1))
+        batch = PatternSource(library, GRID, conditions).batch(20, generator)
+        share = batch.mask.mean((1, 2))
+        assert ((share > 0.5) & (share < 1)).all()
+        assert (batch.counts[batch.mask == 0] == 0).all()
+
+    def test_gaussian_background(self, library, generator):
+        conditions = replace(
+            QUIET, background=(0.9, 0.9), gaussian_background=1.0, gaussian_width=(0.3, 0.3)
+        )
+        batch = PatternSource(library, GRID, conditions).batch(40, generator)
+        # Most bins of a ring hold its background alone; a fifth of the patterns has none.
+        profile = batch.counts.median(2).values
+        profile = profile[profile.sum(1) > 1e-3 * profile.sum(1).max()]
+        radius = torch.as_tensor(GRID.radii, dtype=torch.float32)
+        expected = torch.exp(-(radius**2) / (2 * 0.3**2))
+        fits = [correlation(p.numpy(), expected.numpy()) for p in profile]
+        assert np.median(fits) > 0.99
 
 
 class TestConditions:

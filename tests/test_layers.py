@@ -18,7 +18,7 @@ ROOMS = [
     # the crystal; the detector, the grids and the operator; networks
     {"rotations", "phases", "crystal", "detector"} | {"networks", "augmentations", "preprocessing"},
     {"simulation", "targets"},
-    {"datasets", "metrics"},
+    {"conditions", "exposure", "datasets", "metrics"},
     {"maps", "plot"},
     {"model", "training", "_lightning"},
     {"indexing"},
