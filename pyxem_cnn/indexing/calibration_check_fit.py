@@ -15,15 +15,28 @@ if TYPE_CHECKING:
     from pyxem_cnn.detector.geometry import DetectorGeometry
     from pyxem_cnn.simulation.kinematic import KinematicSimulator
 
-__all__ = ["GeometryFit", "Reading", "fit_geometry"]
+__all__ = [
+    "FEWEST_GRAINS",
+    "FEWEST_PATTERNS",
+    "FEWEST_SPOTS",
+    "GeometryFit",
+    "Reading",
+    "fit_geometry",
+]
 
 # Farthest spots used in each round, 1/angstrom: the inner ones first, which a wrong scale moves
 # least.
 _ROUNDS = (0.7, 1.1, np.inf, np.inf)
-# Patterns that the model is less certain of are not used, nor those with fewer measured spots.
-_CERTAIN, _FEWEST_SPOTS = 0.3, 4
+# Patterns that the model is less certain of are not used.
+_CERTAIN = 0.3
+FEWEST_SPOTS, FEWEST_PATTERNS = 4, 3
+"""Patterns with fewer measured spots are not used, and fewer such patterns not fitted."""
 _RESAMPLES = 200
 _SAME_GRAIN = 5.0  # degrees
+FEWEST_GRAINS = 3
+"""Of which spots have to be for the ellipticity to be fitted."""
+# Of the unknowns e, a, b, tx, ty: all, or those of a circle.
+_ALL, _NO_ELLIPSE = [0, 1, 2, 3, 4], [0, 3, 4]
 
 
 class Reading(NamedTuple):
@@ -43,7 +56,7 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class GeometryFit:
-    """A geometry that fits the spots, and standard errors.
+    """A geometry that fits the spots, and standard errors, NaN where they are unknown.
 
     Attributes
     ----------
@@ -55,8 +68,8 @@ class GeometryFit:
         Relative.
     ellipticity_error
         Of the ratio of axes.
-    n_patterns, n_spots
-        That were used in the last round.
+    n_patterns, n_spots, n_grains
+        That were used in the last round; a grain is what is one orientation within 5 degrees.
     residual
         Median distance of measured spots from their places, 1/angstrom.
     """
@@ -68,6 +81,7 @@ class GeometryFit:
     n_patterns: int
     n_spots: int
     residual: float
+    n_grains: int = 0
 
 
 def fit_geometry(
@@ -80,8 +94,9 @@ def fit_geometry(
 
     In turns, orientations are read with the geometry found so far, the strong spots of certain
     patterns are measured, and centre, scale and ellipticity (an affine map without turn) are
-    fitted to them by robust least squares, with an angle in the plane for every pattern.
-    Standard errors come from resampling the patterns.
+    fitted to them by robust least squares, with an angle in the plane for every pattern. The
+    ellipticity stays as given where the spots are of fewer than three grains, which do not
+    determine it. Standard errors come from drawing the grains anew.
 
     Parameters
     ----------
@@ -107,16 +122,18 @@ def fit_geometry(
             i: measure_spots(patterns[i], geometry, simulator, reading.quaternions[i], k_max)
             for i in certain
         }
-        found = {i: one for i, one in found.items() if len(one.measured) >= _FEWEST_SPOTS}
-        if len(found) < min(3, len(patterns)):
+        found = {i: one for i, one in found.items() if len(one.measured) >= FEWEST_SPOTS}
+        if len(found) < min(FEWEST_PATTERNS, len(patterns)):
             return None
         spots = list(found.values())
-        equations = _equations(spots)
-        solution = _solve(*equations)
         grains = _grains(reading.quaternions[list(found)], simulator)
-        errors = _resampled_errors(*equations, grains)
+        free = _ALL if grains.max() + 1 >= FEWEST_GRAINS else _NO_ELLIPSE
+        equations = _equations(spots, free)
+        solution = _solve(*equations, free)
+        errors = _resampled_errors(*equations, free, grains)
         corrected, stretch = _corrected(geometry, solution)
         fit = _as_fit(corrected, stretch, geometry, errors, spots)
+        fit = replace(fit, n_grains=int(grains.max()) + 1)
         geometry = corrected
     return fit
 
@@ -135,14 +152,14 @@ def _design(spots: MeasuredSpots) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return matrix, turn, (spots.measured - spots.expected).T.ravel()
 
 
-def _equations(spots: list[MeasuredSpots]) -> tuple[np.ndarray, np.ndarray]:
+def _equations(spots: list[MeasuredSpots], free: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return normal equations of every pattern, (n, 5, 5) and (n, 5), without outliers' weight."""
     designs = [_design(one) for one in spots]
     weights = [np.ones(len(one.measured)) for one in spots]
     for _ in range(6):
         parts = [_reduced(*d, w) for d, w in zip(designs, weights, strict=True)]
         left, right = (np.stack(side) for side in zip(*parts, strict=True))
-        solution = _solve(left, right)
+        solution = _solve(left, right, free)
         distances = [_distances(*d, w, solution) for d, w in zip(designs, weights, strict=True)]
         # Tukey's biweight, at 4.7 times the spread.
         spread = max(1.4826 * float(np.median(np.concatenate(distances))), 1e-6)
@@ -175,8 +192,12 @@ def _distances(
     return np.hypot(*rest.reshape(2, -1))
 
 
-def _solve(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.linalg.lstsq(left.sum(0), right.sum(0), rcond=None)[0]
+def _solve(left: np.ndarray, right: np.ndarray, free: list[int]) -> np.ndarray:
+    """Return all unknowns (5,), those that are not free as 0."""
+    solution = np.zeros(left.shape[-1])
+    total = left.sum(0)[np.ix_(free, free)]
+    solution[free] = np.linalg.lstsq(total, right.sum(0)[free], rcond=None)[0]
+    return solution
 
 
 def _grains(quaternions: np.ndarray, simulator: KinematicSimulator) -> np.ndarray:
@@ -191,17 +212,24 @@ def _grains(quaternions: np.ndarray, simulator: KinematicSimulator) -> np.ndarra
     return grains
 
 
-def _resampled_errors(left: np.ndarray, right: np.ndarray, grains: np.ndarray) -> np.ndarray:
-    """Return standard errors (5,) by drawing grains anew: their patterns err alike."""
-    n = grains.max() + 1
-    if n > 1:
-        member = np.equal.outer(np.arange(n), grains).astype(float)
-        left, right = np.tensordot(member, left, 1), np.tensordot(member, right, 1)
-    n = len(left)
+def _resampled_errors(
+    left: np.ndarray, right: np.ndarray, free: list[int], grains: np.ndarray
+) -> np.ndarray:
+    """Return standard errors (5,) by drawing grains anew, NaN for what they do not tell.
+
+    The patterns of one grain err alike, so that a single grain tells nothing of errors.
+    """
+    n = int(grains.max()) + 1
+    errors = np.full(left.shape[-1], np.nan)
+    if n == 1:
+        return errors
+    member = np.equal.outer(np.arange(n), grains).astype(float)
+    left, right = np.tensordot(member, left, 1), np.tensordot(member, right, 1)
     generator = np.random.default_rng(0)  # the same answer for the same scan
     draws = generator.integers(0, n, (_RESAMPLES, n))
-    errors = np.std([_solve(left[chosen], right[chosen]) for chosen in draws], axis=0)
-    return errors * np.sqrt(n / max(n - 1, 1))
+    solutions = np.array([_solve(left[chosen], right[chosen], free) for chosen in draws])
+    errors[free] = solutions.std(axis=0)[free] * np.sqrt(n / (n - 1))
+    return errors
 
 
 def _corrected(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,9 +31,11 @@ __all__ = [
 
 # A model that is this sure needs no other scales; below the second number it knows nothing.
 _RECOGNISED, _UNKNOWN = 0.5, 0.05
-# Models bear some 2 percent.
-_FACTORS = 1.04 ** np.arange(-7, 8)
+# Models bear some 2 percent. The nearest scales are tried first.
+_FACTORS = 1.04 ** np.array(sorted(range(-7, 8), key=abs))
 _SIGMAS = 3.0
+# How often every thread predicts the sample to measure the speed.
+_ROUNDS = 4
 
 
 class SampleReader:
@@ -114,8 +117,8 @@ def find_start(read: SampleReader, geometry: DetectorGeometry) -> DetectorGeomet
     Returns
     -------
     geometry
-        The given one if that will do; else the best of several scales and two centres, the given
-        one and the brightest spot. None if the model recognises nothing with any.
+        The given one if that will do; else the nearest of several scales that will, with the given
+        centre or the brightest spot, or the best of them. None if the model recognises nothing.
     """
     if mean_confidence(read, geometry) >= _RECOGNISED:
         return geometry
@@ -124,15 +127,17 @@ def find_start(read: SampleReader, geometry: DetectorGeometry) -> DetectorGeomet
         candidates.append(geometry.with_center(find_center(read.patterns).center))
     except ValueError:  # no direct beam, or none that is bright
         pass
-    tried = [
-        replace(one, scale=(one.scale[0] * factor, one.scale[1] * factor))
-        for one in candidates
-        for factor in _FACTORS
-        if _is_possible(one, factor)
-    ]
-    confidences = [_confidence_or_zero(read, one) for one in tried]
-    best = int(np.argmax(confidences))
-    return tried[best] if confidences[best] >= _UNKNOWN else None
+    best, confidence = None, _UNKNOWN
+    for factor in _FACTORS:
+        for one in candidates:
+            if not _is_possible(one, factor):
+                continue
+            tried = replace(one, scale=(one.scale[0] * factor, one.scale[1] * factor))
+            found = _confidence_or_zero(read, tried)
+            best, confidence = (tried, found) if found >= confidence else (best, confidence)
+        if confidence >= _RECOGNISED:
+            break
+    return best
 
 
 def _is_possible(geometry: DetectorGeometry, factor: float) -> bool:
@@ -239,8 +244,8 @@ def estimate_seconds(
 ) -> float:
     """Return the estimated time of mapping all of some data.
 
-    Reading and prediction are timed on the sample, one thread each, and divided by the number of
-    dask's threads; a GPU serves one block after the other.
+    The sample is predicted by as many threads at once as dask uses, so that the cores' real share
+    counts; a GPU serves one block after the other. Reading was timed on one thread.
 
     Parameters
     ----------
@@ -255,13 +260,14 @@ def estimate_seconds(
     """
     from dask.system import CPU_COUNT
 
+    blocks = _in_blocks(data)
+    threads = min(CPU_COUNT, int(np.prod([len(sizes) for sizes in blocks.chunks[:-2]])))
+    workers = threads if read.device == "cpu" else 1
     predictor = read.predictor(geometry)
     predictor(read.patterns[:1])  # compiles
     start = time.perf_counter()
-    predictor(read.patterns)
-    predicting = (time.perf_counter() - start) / len(read.patterns)
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(predictor, [read.patterns] * (_ROUNDS * workers)))
+    predicting = (time.perf_counter() - start) / (_ROUNDS * workers * len(read.patterns))
     reading = sample.seconds / sample.n_read
-    blocks = _in_blocks(data)
-    threads = min(CPU_COUNT, int(np.prod([len(sizes) for sizes in blocks.chunks[:-2]])))
-    n = int(np.prod(data.shape[:-2]))
-    return n * (reading / threads + predicting / (threads if read.device == "cpu" else 1))
+    return int(np.prod(data.shape[:-2])) * (reading / threads + predicting)

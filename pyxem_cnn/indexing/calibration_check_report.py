@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pyxem_cnn.indexing.calibration_check_fit import (
+    FEWEST_GRAINS,
+    FEWEST_PATTERNS,
+    FEWEST_SPOTS,
+)
 from pyxem_cnn.indexing.calibration_check_spots import expected_spots
 from pyxem_cnn.plot.calibration import CalibrationView, PatternView
 
 if TYPE_CHECKING:
     from pyxem_cnn.detector.geometry import DetectorGeometry
     from pyxem_cnn.indexing.calibration_check import CalibrationCheck
+    from pyxem_cnn.indexing.calibration_check_fit import GeometryFit
 
 __all__ = ["describe_check", "problems_of", "view_of"]
 
 _N_PATTERNS, _N_RINGS = 6, 8
+_RECOGNISED = 0.5  # confidence with which a model knows its phase
 _WEAKEST = 0.01  # of the spots shown
 _IN_TITLE = ("confidence:", "centre:", "scale:", "ellipticity:", "geometry:")
 _PASS = "Pass geometry=check.corrected to the mapping, or correct the signal's axes."
@@ -30,6 +37,12 @@ def problems_of(check: CalibrationCheck) -> list[str]:
         A finished check.
     """
     name = check.reader.model.name
+    if check.fit is None and check.confidence[0] >= _RECOGNISED:
+        return [
+            f"The calibration could not be checked: the model {name!r} recognises the patterns, "
+            f"but too few of their spots can be measured. {FEWEST_PATTERNS} patterns with "
+            f"{FEWEST_SPOTS} spots that stand alone are needed: take more with n_patterns=."
+        ]
     if check.fit is None:
         return [
             f"The calibration could not be checked: the model {name!r} recognises too few of the "
@@ -73,20 +86,19 @@ def describe_check(check: CalibrationCheck) -> str:
         f"  confidence:  {check.confidence[0]:.2f} as given, {check.confidence[1]:.2f} corrected",
     ]
     if check.fit is None:
-        lines.append("  geometry:    too few patterns are recognised, nothing is corrected")
+        lines.append("  geometry:    could not be checked, nothing is corrected")
     else:
         fit, (dx, dy) = check.fit, check.center_shift
         lines += [
             f"  centre:      x {own.center[0]:.2f}, y {own.center[1]:.2f} px, "
-            f"{dx:+.2f}, {dy:+.2f} from given ({fit.center_error[0]:.2f}, "
-            f"{fit.center_error[1]:.2f}){_bears(check, 'center', '1/Å', 1)}",
+            f"{dx:+.2f}, {dy:+.2f} from given ({_error(max(fit.center_error))})"
+            f"{_bears(check, 'center', '1/Å', 1)}",
             f"  scale:       {_numbers(own.scale)} 1/Å per px, {100 * (check.scale_ratio - 1):+.2f}"
-            f" % from given ({100 * fit.scale_error:.2f}){_bears(check, 'scale', '%', 100)}",
-            f"  ellipticity: {own.ellipticity:.4f} at {own.ellipse_angle:.0f}°, "
-            f"{100 * (check.ellipticity - 1):.2f} % from given "
-            f"({100 * fit.ellipticity_error:.2f}){_bears(check, 'ellipticity', '%', 100)}",
-            f"  fitted to:   {fit.n_spots} spots of {fit.n_patterns} patterns, median distance "
-            f"{fit.residual:.4f} 1/Å; standard errors in brackets",
+            f" % from given ({_error(100 * fit.scale_error)}){_bears(check, 'scale', '%', 100)}",
+            f"  ellipticity: {_ellipticity(check, fit)}",
+            f"  fitted to:   {fit.n_spots} spots of {fit.n_patterns} patterns of {fit.n_grains} "
+            f"orientation{'s' * (fit.n_grains > 1)}, median distance {fit.residual:.4f} 1/Å; "
+            "standard errors in brackets",
         ]
     flips = [name for name in ("flip_x", "flip_y", "transpose") if getattr(given, name)]
     lines += [
@@ -129,6 +141,20 @@ def _bears(check: CalibrationCheck, key: str, unit: str, factor: float) -> str:
     if key not in check.borne:
         return "; the model does not say what it bears"
     return f"; the model bears {factor * check.borne[key]:.2g} {unit}"
+
+
+def _ellipticity(check: CalibrationCheck, fit: GeometryFit) -> str:
+    own = f"{check.corrected.ellipticity:.4f} at {check.corrected.ellipse_angle:.0f}°"
+    if fit.n_grains < FEWEST_GRAINS:
+        return f"{own} as given; not fitted, which takes spots of {FEWEST_GRAINS} orientations"
+    return (
+        f"{own}, {100 * (check.ellipticity - 1):.2f} % from given "
+        f"({_error(100 * fit.ellipticity_error)}){_bears(check, 'ellipticity', '%', 100)}"
+    )
+
+
+def _error(error: float) -> str:
+    return f"{error:.2f}" if np.isfinite(error) else "error unknown, one orientation"
 
 
 def _numbers(scale: tuple[float, float]) -> str:

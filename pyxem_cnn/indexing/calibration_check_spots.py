@@ -120,19 +120,21 @@ def _centre_of_mass(
 ) -> tuple[float, float]:
     """Return the position (x, y) of a spot in pixels, NaN if there is none in the window."""
     nothing = (np.nan, np.nan)
-    place = xy
+    place, last = xy, np.array(pattern.shape[::-1]) - 0.5
     for _ in range(3):
-        reach = int(np.ceil(1.5 * radius))
-        first = np.round(place).astype(int) - reach
-        last = first + 2 * reach + 1
-        if np.any(first < 0) or np.any(last > np.array(pattern.shape[::-1])):
+        # The window has to lie on the detector, its surroundings need not.
+        if np.any(place - radius < -0.5) or np.any(place + radius > last):
             return nothing
-        part = (slice(first[1], last[1]), slice(first[0], last[0]))
-        if mask is not None and mask[part].any():
+        reach = 1.5 * radius
+        rows, columns = (
+            slice(max(0, int(np.floor(c - reach))), int(np.ceil(c + reach)) + 1)
+            for c in place[::-1]
+        )
+        if mask is not None and mask[rows, columns].any():
             return nothing
-        window = pattern[part].astype(np.float64)
-        rows, columns = np.indices(window.shape)
-        x, y = columns + first[0], rows + first[1]
+        window = pattern[rows, columns].astype(np.float64)
+        y, x = np.mgrid[: window.shape[0], : window.shape[1]]
+        x, y = x + columns.start, y + rows.start
         distance = np.hypot(x - place[0], y - place[1])
         inside, around = distance <= radius, (distance > radius) & (distance <= 1.5 * radius)
         background, noise = _background(window, x - place[0], y - place[1], around)

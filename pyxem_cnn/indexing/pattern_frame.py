@@ -59,7 +59,7 @@ class PatternFrame:
             kind="polar" if is_polar else "detector",
             axes=_linear_axes(signal),
             shape=(int(geometry.shape[0]), int(geometry.shape[1])),
-            values={n: v.tolist() if isinstance(v, np.ndarray) else v for n, v in values.items()},
+            values={name: _plain(value) for name, value in values.items()},
         )
 
     @classmethod
@@ -151,6 +151,11 @@ class PatternFrame:
             for values, edges in ((angle, azimuths), (np.hypot(k[:, 0], k[:, 1]), radii))
         )
         return np.stack([columns, rows], axis=-1)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON gives back as it is."""
+    return np.asarray(value).tolist() if isinstance(value, (np.ndarray, tuple)) else value
 
 
 def _linear_axes(signal: Any) -> Any:
