@@ -14,8 +14,11 @@ from orix.quaternion import Rotation
 from pyxem_cnn.datasets import Conditions, PatternSource
 from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.rotations import disorientation_angle, multiply, zone_axis
+from pyxem_cnn.simulation.bloch_waves import BlochWaveSimulator
 from pyxem_cnn.simulation.decoys import decoy_library
 from pyxem_cnn.simulation.library import kinematic_library, library_from_simulation
+from pyxem_cnn.simulation.library_file import simulate_library
+from pyxem_cnn.simulation.rendering import render_polar
 from tests._crystals import NAMES, crystal, diffsims_phase
 
 GRID = PolarGrid(n_radial=24, n_azimuthal=96, k_min=0.12, k_max=1.0)
@@ -396,6 +399,80 @@ class TestDetectors:
         expected = torch.exp(-(radius**2) / (2 * 0.3**2))
         fits = [correlation(p.numpy(), expected.numpy()) for p in profile]
         assert np.median(fits) > 0.99
+
+
+class TestDynamicalPatterns:
+    @pytest.fixture(scope="class", params=["trigonal", "gaas"])
+    @classmethod
+    def dynamical(cls, request):
+        return simulate_library(
+            crystal(request.param),
+            200,
+            n_zone_axes=40,
+            n_beams=48,
+            n_thicknesses=4,
+            k_max=1.05,
+            debye_waller_spread=0,
+            show_progressbar=False,
+        )
+
+    def expected(self, library, label, thickness):
+        """Return what the simulator gives at the label, with other tilts and more beams."""
+        simulator = BlochWaveSimulator(
+            library.crystal, accelerating_voltage=200, n_beams=72, n_tilts=19, g_max=1.4
+        )
+        spots = simulator.calculate(label, thicknesses=thickness[:, None])
+        intensity = spots.intensity[:, 0, 1:] / spots.tilts.shape[1]
+        radius = np.full(len(label), library.disc_radius)
+        return render_polar(
+            spots.k[:, 1:], intensity, 0.2 * radius, GRID, disc_radius=radius, tilts=spots.tilts
+        )
+
+    def test_are_those_that_the_simulator_gives_at_the_label(self, dynamical, generator):
+        radius = dynamical.disc_radius
+        conditions = replace(
+            QUIET, discs=1.0, disc_radius=(radius, radius), spot_sigma=(0.2 * radius,) * 2
+        )
+        batch = PatternSource(dynamical, GRID, conditions).batch(16, generator)
+        content = (batch.counts * torch.as_tensor(GRID.bin_areas)).numpy()
+        label, thickness = batch.orientation.double().numpy(), batch.thickness.double().numpy()
+        two_fold = np.array([0.0, 0.0, 1.0, 0.0])
+        right = self.expected(dynamical, label, thickness)
+        wrong = self.expected(dynamical, multiply(label, two_fold), thickness)
+        fits = [correlation(a, b) for a, b in zip(content, right, strict=True)]
+        misfits = [correlation(a, b) for a, b in zip(content, wrong, strict=True)]
+        assert np.median(fits) > 0.98
+        assert min(fits) > 0.9
+        assert np.median(misfits) < 0.85
+
+    def test_gaussian_spots_hold_the_mean_of_the_disc(self, dynamical):
+        radius = dynamical.disc_radius
+        discs = replace(QUIET, discs=1.0, disc_radius=(radius, radius))
+        counts = [
+            PatternSource(dynamical, GRID, c).batch(8, torch.Generator().manual_seed(1)).counts
+            for c in (replace(discs, discs=0.0), discs)
+        ]
+        spots, discs = (c * torch.as_tensor(GRID.bin_areas) for c in counts)
+        # Sharper, but the same share in every ring that is wider than a disc.
+        assert (spots.amax((1, 2)) > discs.amax((1, 2))).all()
+        rings = [x.sum(2).view(8, 3, 8).sum(2) / x.sum((1, 2))[:, None] for x in (spots, discs)]
+        assert float((rings[0] - rings[1]).abs().max()) < 0.2
+
+    def test_conditions(self, dynamical):
+        fitted = Conditions().fitted_to(dynamical, GRID)
+        radius = dynamical.disc_radius
+        np.testing.assert_allclose(fitted.disc_radius, (0.85 * radius, 1.15 * radius))
+        assert fitted.intensity_spread < Conditions().intensity_spread
+        assert fitted.intensity_power[0] > Conditions().intensity_power[0]
+        assert fitted.debye_waller[1] < Conditions().debye_waller[1]
+
+    def test_thicknesses_of_decoys_are_unknown(self, dynamical, decoys, generator):
+        conditions = Conditions().fitted_to(dynamical, GRID)
+        source = PatternSource(dynamical, GRID, replace(conditions, decoys=0.3), decoys)
+        batch = source.batch(60, generator)
+        assert torch.equal(batch.thickness.isnan(), batch.is_phase == 0)
+        assert batch.counts.isfinite().all()
+        assert ((batch.is_phase == 0).sum() > 5).item()
 
 
 class TestConditions:

@@ -156,7 +156,8 @@ class DynamicalLibrary:
             intensity.where(intensity > weakest, 0.0),
             torch.from_numpy(self.orientation[index]),
             torch.from_numpy(self.thickness[index, layer]),
-            tilts=torch.from_numpy(self.tilts[index]),
+            # A single direction gives uniform discs.
+            tilts=torch.from_numpy(self.tilts[index]) if intensity.shape[2] > 1 else None,
         )
         rotation = mirror_rotation(self.crystal)
         if rotation is not None:

@@ -23,11 +23,12 @@ _BEAMS, _MOST_BEAMS = 64, 128
 # Excitation error of beams that must not be missed, 1/angstrom.
 _NEAR_THE_SPHERE = 0.01
 # Seconds of one core for a zone axis with 64 beams: its beams and couplings, and each direction.
-_SECONDS, _SECONDS_PER_DIRECTION = 3e-3, 2e-4
+_SECONDS, _SECONDS_PER_DIRECTION = 1e-3, 1.8e-4
 # Complex structure matrices take longer.
-_WITHOUT_INVERSION = 2.5
-# As `BlochWaveSimulator`: directions of a beam with precession, at least.
-_PRECESSED_DIRECTIONS = 64
+_WITHOUT_INVERSION = 1.7
+_TILTS = 7
+# Azimuths of a beam with precession for one direction in the cone, and for each of several.
+AZIMUTHS, AZIMUTHS_OF_EACH = 72, 36
 # No finer than this: rocking curves are narrower, but every thickness and tilt is another pattern.
 _FINEST_SPACING = 0.33
 _MOST_ZONE_AXES = 32_000
@@ -59,7 +60,8 @@ class LibraryParameters:
     n_beams
         Beams of the simulation, with the direct one.
     n_tilts
-        Directions of the incident beam in the probe cone.
+        Directions of the incident beam in the probe cone: 7 by default, and 1 with precession,
+        which averages over many anyway, and for a parallel beam.
     debye_waller_spread
         Largest relative change of the Debye-Waller factors.
     seed
@@ -75,13 +77,15 @@ class LibraryParameters:
     n_zone_axes: int = _MOST_ZONE_AXES
     n_thicknesses: int = 8
     n_beams: int = _BEAMS
-    n_tilts: int = 7
+    n_tilts: int | None = None
     debye_waller_spread: float = 0.3
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the numbers."""
         _check_microscope(self)
+        if self.n_tilts is None:
+            object.__setattr__(self, "n_tilts", 1 if self.precession_angle else _TILTS)
         for name in ("k_max", "n_zone_axes", "n_thicknesses", "n_beams", "n_tilts"):
             check_positive(name, getattr(self, name), integer=name != "k_max")
         check_positive("debye_waller_spread", self.debye_waller_spread, allow_zero=True)
@@ -89,8 +93,7 @@ class LibraryParameters:
         object.__setattr__(self, "thicknesses", _checked_range(self.thicknesses))
         for name in ("accelerating_voltage", "convergence_angle", "precession_angle", "k_max"):
             object.__setattr__(self, name, float(getattr(self, name)))
-        if not self.convergence_angle and self.n_tilts > 1:
-            # A parallel beam has one direction.
+        if not self.convergence_angle:
             object.__setattr__(self, "n_tilts", 1)
 
     @classmethod
@@ -130,10 +133,16 @@ class LibraryParameters:
         return replace(parameters, n_zone_axes=n)
 
     @property
+    def n_precession(self) -> int:
+        """Return the number of azimuths of the beam in precession for each tilt."""
+        if not self.precession_angle:
+            return 1
+        return AZIMUTHS if self.n_tilts == 1 else AZIMUTHS_OF_EACH
+
+    @property
     def cost(self) -> float:
         """Return about how many seconds one zone axis takes on one core."""
-        directions = max(self.n_tilts, _PRECESSED_DIRECTIONS if self.precession_angle else 1)
-        seconds = _SECONDS + _SECONDS_PER_DIRECTION * directions
+        seconds = _SECONDS + _SECONDS_PER_DIRECTION * self.n_tilts * self.n_precession
         operations = self.crystal.point_group_matrices()
         has_inversion = np.isclose(operations, -np.eye(3)).all(axis=(1, 2)).any()
         factor = 1.0 if has_inversion else _WITHOUT_INVERSION

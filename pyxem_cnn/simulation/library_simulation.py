@@ -119,6 +119,7 @@ def make_simulator(parameters: LibraryParameters) -> BlochWaveSimulator:
         precession_angle=parameters.precession_angle,
         n_beams=parameters.n_beams,
         n_tilts=parameters.n_tilts,
+        n_precession=parameters.n_precession,
         # Beams beyond the last ring scatter back into it.
         g_max=1.25 * parameters.k_max,
     )

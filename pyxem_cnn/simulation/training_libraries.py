@@ -25,7 +25,7 @@ SIMULATORS = ("bloch", "kinematic")
 # Spots reach beyond the grid: camera lengths have errors.
 _MARGIN = 1.05
 # The held-out library: its beams as a multiple of the other one's.
-_HELD_OUT_ZONE_AXES, _HELD_OUT_TILTS, _HELD_OUT_BEAMS = 1000, 13, 1.5
+_HELD_OUT_ZONE_AXES, _HELD_OUT_TILTS, _HELD_OUT_BEAMS = 1000, 19, 1.5
 _HELD_OUT_SEED = 1_000_003
 
 
@@ -190,7 +190,7 @@ def _held_out(parameters: LibraryParameters) -> LibraryParameters:
         parameters,
         seed=parameters.seed + _HELD_OUT_SEED,
         n_beams=round(_HELD_OUT_BEAMS * parameters.n_beams),
-        n_tilts=_HELD_OUT_TILTS,
+        n_tilts=_HELD_OUT_TILTS if parameters.n_tilts > 1 else 1,
     )
     # In half the time of the other library, at most.
     return replace(other, n_zone_axes=min(_HELD_OUT_ZONE_AXES, round(BUDGET / 2 / other.cost)))
