@@ -24,7 +24,7 @@ from pyxem_cnn.rotations import random_quaternions
 
 THICKNESSES = (200.0, 400.0, 600.0, 800.0, 1000.0)
 # Where nothing else is said.
-BASE = {"n_beams": 64, "n_tilts": 19}
+BASE = {"n_beams": 64, "n_tilts": 19, "g_max": 2.5}
 PRECESSION = {"precession_angle": 0.6}
 # Name of a series: the argument, its values, its converged value, changes to BASE.
 SERIES = {
@@ -37,20 +37,28 @@ SERIES = {
         360,
         PRECESSION | {"n_tilts": 1},
     ),
-    "azimuths of each of 7 tilts": (
-        "n_precession",
-        (1, 2, 4, 6, 10),
-        60,
-        PRECESSION | {"n_tilts": 7},
-    ),
     "float": ("dtype", ("float32",), "float64", {}),
 }
+# Settings by name, and the run that they are compared with.
 NAMED = {
-    "fast": {"n_beams": 48, "n_tilts": 7},
-    "default": {"n_beams": 64, "n_tilts": 19},
-    "accurate": {"n_beams": 128, "n_tilts": 37, "g_max": 3.0},
+    "named": (
+        {
+            "fast": {"n_beams": 48, "n_tilts": 7},
+            "default": {},
+            "accurate": {"n_beams": 128, "n_tilts": 37, "g_max": 3.0},
+        },
+        {"n_beams": 300, "n_tilts": 127, "g_max": 3.5, "dtype": "float64"},
+    ),
+    "precession, tilts x azimuths": (
+        {
+            f"{tilts} x {azimuths}": BASE
+            | PRECESSION
+            | {"n_tilts": tilts, "n_precession": azimuths}
+            for tilts, azimuths in ((1, 36), (1, 72), (1, 144), (7, 10), (7, 36), (19, 36))
+        },
+        BASE | PRECESSION | {"n_tilts": 19, "n_precession": 144},
+    ),
 }
-CONVERGED = {"n_beams": 300, "n_tilts": 127, "g_max": 3.5, "dtype": "float64"}
 HEADER = "| crystal | series | value | " + " | ".join(f"R at {t:g} A" for t in THICKNESSES)
 HEADER += " | mean R | median R | mean R_000 | beams | ms |"
 
@@ -131,10 +139,13 @@ def table(name, n, seed, chosen, k_max):
         for value in values:
             changed = settings | {argument: value}
             lines.append(compare(name, orientations, (series, value), changed, reference, k_max))
-    if "named" in chosen:
-        reference, _ = run(name, orientations, **CONVERGED)
-        for label, settings in NAMED.items():
-            lines.append(compare(name, orientations, ("named", label), settings, reference, k_max))
+    for series, (choices, limit) in NAMED.items():
+        if series in chosen:
+            reference, _ = run(name, orientations, **limit)
+            for label, settings in choices.items():
+                lines.append(
+                    compare(name, orientations, (series, label), settings, reference, k_max)
+                )
     return lines
 
 
@@ -142,7 +153,7 @@ def main():
     """Print the table and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--crystals", nargs="+", default=["LiNiO2", "Si", "Mg", "VO2"])
-    parser.add_argument("--series", nargs="+", default=[*SERIES, "named"])
+    parser.add_argument("--series", nargs="+", default=[*SERIES, *NAMED])
     parser.add_argument("--n", type=int, default=24, help="random orientations")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--k-max", type=float, default=1.6, help="edge of the detector, 1/angstrom")

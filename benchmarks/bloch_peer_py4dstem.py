@@ -3,8 +3,8 @@
     PY4DSTEM_PYTHON benchmarks/bloch_peer_py4dstem.py task.npz result.npz
 
 Needs py4DSTEM and NumPy only. Timed is ``generate_dynamical_diffraction_pattern`` alone: beams and
-structure factors are ready before the clock starts, and the matrix of structure factors is kept
-over the tilts of an orientation by py4DSTEM's own cache.
+structure factors are ready before the clock starts, and the structure matrix is kept over the tilts
+of an orientation by py4DSTEM's own cache.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(task_path: str, result_path: str) -> None:
     for hkl, tilts in zip(task["hkl"], directions, strict=True):
         intensity.append(one_orientation(crystal, hkl, tilts, list(task["thicknesses"])))
     seconds = time.process_time() - start
-    np.savez(result_path, intensity=intensity, seconds=seconds, version=py4DSTEM.__version__)
+    np.savez(result_path, intensity=intensity, seconds=seconds)
 
 
 def one_orientation(crystal, hkl, directions, thicknesses):
