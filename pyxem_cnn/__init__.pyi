@@ -23,6 +23,7 @@ from .signals.orientation_prediction import LazyOrientationPrediction, Orientati
 from .simulation.bloch_waves import BlochWaveSimulator, DynamicalSpots
 from .simulation.dynamical_library import DynamicalLibrary
 from .simulation.library_file import load_library, simulate_library
+from .simulation.library_parameters import LibraryParameters
 from .simulation.orientation_sampling import OrientationSampling, sample_orientations
 from .training import TrainingConfig, train
 
@@ -38,6 +39,7 @@ __all__ = [
     "Grains",
     "DynamicalLibrary",
     "LazyOrientationPrediction",
+    "LibraryParameters",
     "MapComparison",
     "OrientationModel",
     "OrientationPrediction",

@@ -187,10 +187,16 @@ def train(
     from pyxem_cnn.simulation.training_libraries import Simulation, training_libraries
 
     config = config or TrainingConfig()
-    microscope = Simulation(
-        simulator, library, convergence_angle, precession_angle, thicknesses, show_progressbar
+    how = Simulation(
+        simulator,
+        library,
+        convergence_angle,
+        precession_angle,
+        thicknesses,
+        n_held_out=4 * config.validation_patterns,
+        show_progressbar=show_progressbar,
     )
-    libraries = training_libraries(phase, accelerating_voltage, microscope, simulation, grid)
+    libraries = training_libraries(phase, accelerating_voltage, how, simulation, grid)
     grid = libraries.grid
     conditions = conditions or Conditions().fitted_to(libraries.train, grid)
     sources = _sources(libraries, conditions, config)

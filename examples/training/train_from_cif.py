@@ -4,8 +4,8 @@ Train a model from a .cif file
 
 *I have a .cif file of my phase and know my voltage. How do I get a model that reads my patterns?*
 
-This takes seconds and gives a poor model: it sees a few hundred patterns. Half a million, about
-half an hour on a laptop, make a good one: leave out ``config``.
+This takes seconds and gives a poor model: it sees a few hundred patterns of a few zone axes. Leave
+out ``n_zone_axes`` and ``config`` for a good one, and leave it alone for an hour.
 """
 
 # %%
@@ -41,11 +41,24 @@ crystal = pyxem_cnn.read_cif(folder / "iron.cif")
 print(crystal.summary())
 
 # %%
-# Patterns are simulated kinematically for zone axes all over the fundamental sector, and vary in
-# dose, spot size, calibration and background, so that one model serves many experiments.
-model = pyxem_cnn.train(
+# Dynamical patterns are simulated for zone axes all over the fundamental sector. The microscope
+# belongs to the library: voltage in kV, convergence in mrad, range of thickness.
+library = pyxem_cnn.simulate_library(
     crystal,
-    accelerating_voltage=200,
+    200,
+    folder / "iron_200kV.h5",
+    convergence_angle=1.0,
+    n_zone_axes=200,
+    show_progressbar=False,
+)
+print(library)
+
+# %%
+# Training patterns vary in dose, spot size, calibration and background as well, so that one model
+# serves many experiments.
+model = pyxem_cnn.train(
+    library=library,
+    convergence_angle=1.0,
     config=TrainingConfig(
         n_patterns=256, batch_size=64, width=32, n_blocks=1, zone_spacing=10, validation_patterns=16
     ),

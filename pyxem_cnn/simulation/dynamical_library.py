@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -159,10 +160,13 @@ class DynamicalLibrary:
             # A single direction gives uniform discs.
             tilts=torch.from_numpy(self.tilts[index]) if intensity.shape[2] > 1 else None,
         )
-        rotation = mirror_rotation(self.crystal)
-        if rotation is not None:
-            spots = mirrored(spots, rotation, generator)
+        if self._mirror is not None:
+            spots = mirrored(spots, self._mirror, generator)
         return turned(spots, generator)
+
+    @cached_property
+    def _mirror(self) -> np.ndarray | None:
+        return mirror_rotation(self.crystal)
 
     def sha256(self) -> str:
         """Return a hash of the arrays."""

@@ -64,11 +64,12 @@ def simulate_library(
     show_progressbar
         Whether to show progress.
     **parameters
-        Other attributes of :class:`~pyxem_cnn.simulation.library_parameters.LibraryParameters`:
+        Other attributes of :class:`~pyxem_cnn.LibraryParameters`:
         ``convergence_angle`` in mrad (1.5), ``precession_angle`` in degrees (0), ``thicknesses``
         in angstrom ((200, 1000)), ``k_max`` in 1/angstrom (1.6), ``n_zone_axes`` (as many as can be
-        simulated in a few minutes on two cores), ``n_thicknesses`` (8), ``n_beams`` (64),
-        ``n_tilts`` (7), ``debye_waller_spread`` (0.3), ``seed`` (0).
+        simulated in a few minutes on two cores), ``n_thicknesses`` (8), ``n_beams`` (64, more for
+        large cells), ``n_tilts`` (7, and 1 with precession), ``debye_waller_spread`` (0.3),
+        ``seed`` (0).
 
     Returns
     -------
@@ -171,6 +172,8 @@ def _write(
         _refuse_other(part, _read_parameters(part, file), parameters)
         if file["done"][:].any():
             _logger.info("going on with %s: %s", part, _done(file))
+            if json.loads(file.attrs["versions"]) != _versions():
+                _logger.warning("%s was begun with other versions of the packages", part)
         _fill(file, file["done"], parameters, orientations, n_threads, show_progressbar, file.flush)
     os.replace(part, path)
 

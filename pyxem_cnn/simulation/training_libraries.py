@@ -30,13 +30,17 @@ _HELD_OUT_SEED = 1_000_003
 
 
 class Simulation(NamedTuple):
-    """How patterns are simulated; angles in mrad and degrees, thicknesses in angstrom."""
+    """How patterns are simulated; angles in mrad and degrees, thicknesses in angstrom.
+
+    ``n_held_out`` is the number of held-out patterns: more zone axes are of no use.
+    """
 
     simulator: str = "bloch"
     library: str | os.PathLike[str] | DynamicalLibrary | None = None
     convergence_angle: float = 1.5
     precession_angle: float = 0.0
     thicknesses: tuple[float, float] = (200.0, 1000.0)
+    n_held_out: int = _HELD_OUT_ZONE_AXES
     show_progressbar: bool = False
 
 
@@ -171,7 +175,7 @@ def _dynamical(
         k_max=_MARGIN * grid.k_max,
     )
     train = _train_library(wanted, how)
-    other = _held_out(train.parameters)
+    other = _held_out(train.parameters, how.n_held_out)
     held_out = simulate_library(
         crystal, voltage, show_progressbar=how.show_progressbar, **_options(other)
     )
@@ -184,7 +188,7 @@ def _dynamical(
     return TrainingLibraries(train, held_out, grid, description)
 
 
-def _held_out(parameters: LibraryParameters) -> LibraryParameters:
+def _held_out(parameters: LibraryParameters, n_patterns: int) -> LibraryParameters:
     """Return the parameters of a library that shares no numerical choice with another one."""
     other = replace(
         parameters,
@@ -193,7 +197,8 @@ def _held_out(parameters: LibraryParameters) -> LibraryParameters:
         n_tilts=_HELD_OUT_TILTS if parameters.n_tilts > 1 else 1,
     )
     # In half the time of the other library, at most.
-    return replace(other, n_zone_axes=min(_HELD_OUT_ZONE_AXES, round(BUDGET / 2 / other.cost)))
+    affordable = round(BUDGET / 2 / other.cost)
+    return replace(other, n_zone_axes=min(_HELD_OUT_ZONE_AXES, n_patterns, affordable))
 
 
 def _train_library(wanted: LibraryParameters, how: Simulation) -> DynamicalLibrary:

@@ -203,6 +203,16 @@ class TestInterrupts:
                 file["done"][n] = False
         assert_same(simulated(path), uninterrupted)
 
+    def test_other_versions_are_told(self, tmp_path, caplog):
+        path = tmp_path / "a.h5"
+        simulated(path)
+        part = path.rename(tmp_path / "a.h5.part")
+        with h5py.File(part, "r+") as file:
+            file["done"][1] = False
+            file.attrs["versions"] = json.dumps({"pyxem_cnn": "0.0.1"})
+        simulated(path)
+        assert "other versions" in caplog.text
+
 
 class TestRefusals:
     def test_another_library(self, tmp_path):
