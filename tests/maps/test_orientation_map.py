@@ -154,6 +154,13 @@ class TestPhases:
         # pyxem: the first template of the second phase counts to the first one.
         np.testing.assert_array_equal(om.to_phase_index()[:, 0], [0, 0, 0, 1])
 
+    def test_shipped_decoding_of_one_best_and_two_phases(self, two):
+        om = OrientationMap(self.rows(0, 3))
+        om.simulation = two[0]
+        np.testing.assert_array_equal(orientation_map_to_crystal_map(om).phase_id, [0, 1])
+        with pytest.raises(ValueError, match="setting an array element"):
+            om.to_phase_index()
+
     def test_index_beyond_the_templates(self, two):
         om = OrientationMap(self.rows(7))
         om.simulation = two[0]
