@@ -22,8 +22,13 @@ _SHORTEST = 0.85
 
 
 def farthest_excitation_error(n_beams: int) -> float:
-    """Return how far from the Ewald sphere beams may be, 1/angstrom; further for longer lists."""
-    return _FARTHEST * max(1.0, n_beams / 64)
+    """Return how far from the Ewald sphere beams may be, 1/angstrom; a little more for long lists.
+
+    Much further off there are parts of the Laue zones above and below a zone axis: they are nearer
+    to the sphere on one side, and give the two patterns of a pseudo-symmetric pair a false
+    difference.
+    """
+    return _FARTHEST * min(max(1.0, math.sqrt(n_beams / 64)), 1.4)
 
 
 class Candidates(NamedTuple):
