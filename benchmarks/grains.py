@@ -13,9 +13,9 @@ import time
 
 import numpy as np
 
-from pyxem_cnn.maps.boundaries import grain_boundaries
 from pyxem_cnn.maps.building import build_crystal_map
-from pyxem_cnn.maps.grains import find_grains
+from pyxem_cnn.maps.grains.boundaries import grain_boundaries
+from pyxem_cnn.maps.grains.find import find_grains
 from pyxem_cnn.phases import CrystalStructure
 from pyxem_cnn.rotations import from_rotation_vector, multiply, random_quaternions
 

@@ -4,18 +4,18 @@ from .datasets import Conditions
 from .detector.geometry import DetectorGeometry
 from .detector.grids import CartesianGrid, PolarGrid
 from .detector.resampling import ResamplingOperator
-from .indexing.calibration_check import CalibrationCheck, check_calibration
+from .indexing.calibration.check import CalibrationCheck, check_calibration
 from .indexing.spots import SpotSettings
 from .indexing.template_matching import template_matching
 from .indexing.templates import TemplateSettings
-from .maps.boundaries import GrainBoundaries, grain_boundaries
-from .maps.comparison import compare_crystal_maps
-from .maps.export import save_crystal_map
-from .maps.grain_set import Grains
-from .maps.grains import find_grains
-from .maps.map_comparison import MapComparison
-from .maps.orientation_map import orientation_map_to_crystal_map
-from .maps.reading import load_crystal_map
+from .maps.comparison.compare import compare_crystal_maps
+from .maps.comparison.result import MapComparison
+from .maps.files.export import save_crystal_map
+from .maps.files.reading import load_crystal_map
+from .maps.grains.boundaries import GrainBoundaries, grain_boundaries
+from .maps.grains.find import find_grains
+from .maps.grains.grain_set import Grains
+from .maps.templates.orientation_map import orientation_map_to_crystal_map
 from .model import OrientationModel, available_models, load_model
 from .model.wrapping import wrap_model
 from .phases import CrystalStructure, as_crystal_structure, read_cif
@@ -34,10 +34,10 @@ __all__ = [
     "Conditions",
     "CrystalStructure",
     "DetectorGeometry",
+    "DynamicalLibrary",
     "DynamicalSpots",
     "GrainBoundaries",
     "Grains",
-    "DynamicalLibrary",
     "LazyOrientationPrediction",
     "LibraryParameters",
     "MapComparison",

@@ -20,7 +20,7 @@ import numpy as np
 import pyxem_cnn
 from pyxem_cnn.data import grain_scan
 from pyxem_cnn.maps.disorientation import errors_in_degrees
-from pyxem_cnn.maps.export import save_crystal_map
+from pyxem_cnn.maps.files.export import save_crystal_map
 from pyxem_cnn.plot import plot_error_map, plot_ipf_maps, plot_property_map
 
 folder = Path(tempfile.mkdtemp())

@@ -37,7 +37,7 @@ def compare(
         written = [] if output is None else [output.with_suffix(s) for s in (".png", ".csv")]
         refuse_existing(written, overwrite)
 
-        from pyxem_cnn.maps.comparison import compare_crystal_maps
+        from pyxem_cnn.maps.comparison.compare import compare_crystal_maps
 
         names = (first.stem, second.stem)
         comparison = compare_crystal_maps(

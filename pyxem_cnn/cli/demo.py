@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
     from rich.table import Table
 
-    from pyxem_cnn.maps.map_comparison import MapComparison
+    from pyxem_cnn.maps.comparison.result import MapComparison
     from pyxem_cnn.model import OrientationModel
 
 __all__ = ["demo"]
@@ -139,7 +139,7 @@ class _Run:
         )
 
     def _compare(self) -> MapComparison:
-        from pyxem_cnn.maps.comparison import compare_crystal_maps
+        from pyxem_cnn.maps.comparison.compare import compare_crystal_maps
 
         return compare_crystal_maps(
             *self.maps.values(),
@@ -166,7 +166,7 @@ def _save(run: _Run) -> None:
     """Write maps and figures."""
     import matplotlib.pyplot as plt
 
-    from pyxem_cnn.maps.export import save_crystal_map
+    from pyxem_cnn.maps.files.export import save_crystal_map
     from pyxem_cnn.plot import plot_error_map, plot_ipf_maps
 
     files, xmap = run.files, run.maps[_NETWORK]

@@ -66,7 +66,7 @@ def map_scan(
         "transpose": transpose or None,
     }
     with messages(debug):
-        from pyxem_cnn.maps.export import check_map_path, save_crystal_map
+        from pyxem_cnn.maps.files.export import check_map_path, save_crystal_map
 
         # Everything that can be refused is refused before the scan is read.
         written = [output, *(_figure_paths(output).values() if figures else [])]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn.indexing import mapping
+from pyxem_cnn.indexing import scan
 from pyxem_cnn.indexing.templates import BinnedTemplates
-from pyxem_cnn.maps.template_decoding import Templates, decode_matches, reliability
+from pyxem_cnn.maps.templates.decoding import Templates, decode_matches, reliability
 
 if TYPE_CHECKING:
     from pyxem_cnn.detector.resampling import ResamplingOperator
@@ -160,7 +160,7 @@ def _blocks(
     """
     from dask.array.core import slices_from_chunks
 
-    array = mapping._in_blocks(data)
+    array = scan.in_blocks(data)
     for block in slices_from_chunks(array.chunks[:-2]):
         if left_out is not None and left_out[block].all():
             yield block, None

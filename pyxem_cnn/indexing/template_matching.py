@@ -13,16 +13,16 @@ from pyxem_cnn._checks import check_positive, check_type, given_expected
 from pyxem_cnn.detector.geometry import DetectorGeometry
 from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.detector.polar import PolarGeometry, ResamplingOperator
-from pyxem_cnn.indexing import mapping
+from pyxem_cnn.indexing import scan
 from pyxem_cnn.indexing.template_blocks import TemplateMatcher, match_scan
 from pyxem_cnn.indexing.templates import BinnedTemplates, TemplateSettings, simulate_templates
-from pyxem_cnn.maps.orientation_map import matches_to_crystal_map
-from pyxem_cnn.maps.template_decoding import (
+from pyxem_cnn.maps.templates.decoding import (
     DecodedMatches,
     Templates,
     decode_matches,
     laue_rotations,
 )
+from pyxem_cnn.maps.templates.orientation_map import matches_to_crystal_map
 from pyxem_cnn.phases import CrystalStructure, as_crystal_structure
 from pyxem_cnn.rotations import multiply
 
@@ -131,22 +131,22 @@ def template_matching(
     settings = TemplateSettings() if settings is None else settings
     check_type("settings", settings, TemplateSettings)
     check_positive("n_best", n_best, integer=True)
-    mapping._check_signal(signal)
+    scan.check_signal(signal)
     axes = signal.axes_manager.navigation_axes
     if len(axes) > 2:
         raise ValueError(
             f"signal: got {len(axes)} navigation axes, expected up to 2, as a crystal map has. "
             "Match parts of it: signal.inav[..., i]."
         )
-    geometry = mapping._resolve_geometry(signal, geometry, signal_mask, find_center)
-    geometry, shifts = mapping._beam_positions(signal, geometry, find_center, beam_shift)
-    left_out = mapping._navigation_mask(navigation_mask, signal)
+    geometry = scan.resolve_geometry(signal, geometry, signal_mask, find_center)
+    geometry, shifts = scan.beam_positions(signal, geometry, find_center, beam_shift)
+    left_out = scan.as_navigation_mask(navigation_mask, signal)
     show_progressbar = _shows_progress(show_progressbar)
     library = _library(phase, geometry, resolution, settings, show_progressbar)
     matcher = _matcher(library, geometry, settings, n_best)
     rows, certainty = match_scan(matcher, signal.data, left_out, shifts, show_progressbar)
     matches = _in_scan_frame(decode_matches(rows, matcher.templates), geometry)
-    frame = "detector" if mapping._to_scan(geometry) is None else "scan"
+    frame = "detector" if scan.rotation_to_scan(geometry) is None else "scan"
     crystal_map = matches_to_crystal_map(matches, library.crystals, axes, certainty, frame)
     if not return_orientation_map:
         return crystal_map
@@ -193,9 +193,9 @@ def _library(
     energy = getattr(geometry, "beam_energy", None)
     radius = settings.reciprocal_radius or min(_radius_on_detector(geometry), _LARGEST_RADIUS)
     if isinstance(phase, Simulation2D):
-        from pyxem_cnn.maps.template_phases import right_phases
+        from pyxem_cnn.maps.templates.phases import right_phases
 
-        _check_voltage(phase.simulation_generator.accelerating_voltage, energy)
+        check_voltage(phase.simulation_generator.accelerating_voltage, energy)
         return _Library(phase, right_phases(phase.phases), radius)
     several = isinstance(phase, Sequence) and not isinstance(phase, str)
     if several and not phase:
@@ -208,7 +208,7 @@ def _library(
     return _Library(simulation, crystals, radius)
 
 
-def _check_voltage(of_templates: float, of_signal: float | None) -> None:
+def check_voltage(of_templates: float, of_signal: float | None) -> None:
     """Raise if templates were simulated for another voltage."""
     if of_signal is not None and abs(of_signal / of_templates - 1) > _VOLTAGE_TOLERANCE:
         raise ValueError(
@@ -235,7 +235,7 @@ def _radius_on_detector(geometry: DetectorGeometry | PolarGeometry) -> float:
 
 def _in_scan_frame(matches: DecodedMatches, geometry: Any) -> DecodedMatches:
     """Turn orientations from the detector's frame to the scan's, in place."""
-    to_scan = mapping._to_scan(geometry)
+    to_scan = scan.rotation_to_scan(geometry)
     if to_scan is not None:
         matches.quaternions[:] = multiply(matches.quaternions, np.array(to_scan))
     return matches

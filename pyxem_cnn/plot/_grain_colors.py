@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyxem_cnn.maps.grain_set import Grains
+from pyxem_cnn.maps.grains.grain_set import Grains
 from pyxem_cnn.maps.misorientation import best_quaternions
 from pyxem_cnn.plot.ipf import ipf_colors
 

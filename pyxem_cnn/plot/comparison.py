@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxem_cnn._checks import check_positive, check_type, given_expected
-from pyxem_cnn.maps.agreement import Agreement
-from pyxem_cnn.maps.aligned import LEFT_OUT
-from pyxem_cnn.maps.comparison_text import groups_in_words
-from pyxem_cnn.maps.map_comparison import MapComparison
+from pyxem_cnn.maps.comparison.agreement import Agreement
+from pyxem_cnn.maps.comparison.aligned import LEFT_OUT
+from pyxem_cnn.maps.comparison.result import MapComparison
+from pyxem_cnn.maps.comparison.text import groups_in_words
 from pyxem_cnn.plot._layout import FRAME
 from pyxem_cnn.plot.ipf import ipf_colors
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from pyxem_cnn.maps.aligned import AlignedMap
+    from pyxem_cnn.maps.comparison.aligned import AlignedMap
 
 __all__ = ["plot_comparison"]
 

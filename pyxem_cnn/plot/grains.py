@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxem_cnn._checks import check_choice, check_type
-from pyxem_cnn.maps.boundaries import GrainBoundaries, grain_boundaries
-from pyxem_cnn.maps.grain_set import Grains
+from pyxem_cnn.maps.grains.boundaries import GrainBoundaries, grain_boundaries
+from pyxem_cnn.maps.grains.grain_set import Grains
 from pyxem_cnn.plot._grain_colors import (
     blank,
     grains_ipf,

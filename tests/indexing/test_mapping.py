@@ -165,9 +165,9 @@ class TestLazy:
         assert prediction.model_info[0]["sha256"] == model.sha256
 
     def test_large_chunks_are_cut(self, run, scan, reference, monkeypatch):
-        from pyxem_cnn.indexing import mapping
+        from pyxem_cnn.indexing import scan as blocks
 
-        monkeypatch.setattr(mapping, "_BLOCK_BYTES", 2 * scan.data[0, 0].nbytes)
+        monkeypatch.setattr(blocks, "_BLOCK_BYTES", 2 * scan.data[0, 0].nbytes)
         for data in (scan.data, da.from_array(scan.data, chunks=-1)):
             prediction = run(data, lazy_output=True, n_best=2)
             assert prediction.data.npartitions >= 6

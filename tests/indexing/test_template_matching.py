@@ -9,7 +9,7 @@ import pytest
 from pyxem_cnn import TemplateSettings, template_matching
 from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.indexing.templates import BinnedTemplates, simulate_templates
-from pyxem_cnn.maps.template_decoding import Templates
+from pyxem_cnn.maps.templates.decoding import Templates
 from pyxem_cnn.rotations import multiply, random_quaternions, rotate, zone_axis
 from tests._crystals import NAMES, crystal
 from tests._template_patterns import CENTER, RADIUS, SIZE, as_signal, draw, errors

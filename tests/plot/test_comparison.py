@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from pyxem_cnn.maps.comparison import compare_crystal_maps
+from pyxem_cnn.maps.comparison.compare import compare_crystal_maps
 from pyxem_cnn.plot.comparison import _COLOURS, plot_comparison
 from pyxem_cnn.plot.ipf import ipf_colors
 from pyxem_cnn.rotations import from_rotation_vector, multiply, random_quaternions

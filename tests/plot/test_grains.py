@@ -7,9 +7,9 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 
-from pyxem_cnn.maps.boundaries import grain_boundaries
 from pyxem_cnn.maps.building import build_crystal_map
-from pyxem_cnn.maps.grains import find_grains
+from pyxem_cnn.maps.grains.boundaries import grain_boundaries
+from pyxem_cnn.maps.grains.find import find_grains
 from pyxem_cnn.plot.grains import plot_grain_boundaries, plot_grains
 from pyxem_cnn.plot.ipf import ipf_colors
 from pyxem_cnn.rotations import from_rotation_vector, multiply, random_quaternions

@@ -1,0 +1,1 @@
+"""Look before you run: how a scan is calibrated for a model."""

@@ -1,0 +1,1 @@
+"""Two crystal maps of one scan, point by point."""

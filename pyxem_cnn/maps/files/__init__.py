@@ -1,0 +1,1 @@
+"""Crystal maps in files of other programs: reading and writing."""

@@ -1,0 +1,1 @@
+"""Grains of a crystal map and the boundaries between them."""

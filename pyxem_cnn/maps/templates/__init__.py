@@ -1,0 +1,1 @@
+"""pyxem's results of template matching, decoded right."""
