@@ -24,7 +24,7 @@ from bloch_crystals import CRYSTALS
 
 from pyxem_cnn.detector.calibration import electron_wavelength
 from pyxem_cnn.rotations import random_quaternions, to_matrix
-from pyxem_cnn.simulation.probe_tilts import even_tilts
+from pyxem_cnn.simulation.bloch_waves.probe_tilts import even_tilts
 
 PEER = Path(__file__).with_name("bloch_peer_abtem.py")
 SETTINGS = NAMED["named"][0] | {

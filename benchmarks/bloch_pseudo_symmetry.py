@@ -57,7 +57,7 @@ def pair(off_axis, **settings):
 
 def careless(generator):
     """Return a choice of beams that breaks ties at random and does not end at a gap."""
-    from pyxem_cnn.simulation import beam_selection
+    from pyxem_cnn.simulation.bloch_waves import beam_selection
 
     def select(candidates, zone_axis, n_beams):
         weight = beam_selection.importance(candidates, zone_axis)

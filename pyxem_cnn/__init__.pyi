@@ -20,10 +20,10 @@ from .model import OrientationModel, available_models, load_model
 from .model.wrapping import wrap_model
 from .phases import CrystalStructure, as_crystal_structure, read_cif
 from .signals.orientation_prediction import LazyOrientationPrediction, OrientationPrediction
-from .simulation.bloch_waves import BlochWaveSimulator, DynamicalSpots
-from .simulation.dynamical_library import DynamicalLibrary
-from .simulation.library_file import load_library, simulate_library
-from .simulation.library_parameters import LibraryParameters
+from .simulation.bloch_waves.simulator import BlochWaveSimulator, DynamicalSpots
+from .simulation.library.dynamical_library import DynamicalLibrary
+from .simulation.library.file import load_library, simulate_library
+from .simulation.library.parameters import LibraryParameters
 from .simulation.orientation_sampling import OrientationSampling, sample_orientations
 from .training import TrainingConfig, train
 

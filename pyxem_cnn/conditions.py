@@ -9,8 +9,8 @@ from pyxem_cnn import augmentations as aug
 
 if TYPE_CHECKING:
     from pyxem_cnn.detector.polar import PolarGrid
-    from pyxem_cnn.simulation.dynamical_library import DynamicalLibrary
-    from pyxem_cnn.simulation.library import ZoneAxisLibrary
+    from pyxem_cnn.simulation.library.dynamical_library import DynamicalLibrary
+    from pyxem_cnn.simulation.library.zone_axis_library import ZoneAxisLibrary
 
     Library = ZoneAxisLibrary | DynamicalLibrary
 

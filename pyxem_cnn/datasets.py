@@ -13,13 +13,13 @@ from torch import Tensor
 from pyxem_cnn import augmentations as aug
 from pyxem_cnn.conditions import Conditions
 from pyxem_cnn.exposure import Exposure
+from pyxem_cnn.simulation.library.spots import Spots, concatenated
 from pyxem_cnn.simulation.rendering import render_polar
-from pyxem_cnn.simulation.spots import Spots, concatenated
 
 if TYPE_CHECKING:
     from pyxem_cnn.detector.polar import PolarGrid
-    from pyxem_cnn.simulation.dynamical_library import DynamicalLibrary
-    from pyxem_cnn.simulation.library import ZoneAxisLibrary
+    from pyxem_cnn.simulation.library.dynamical_library import DynamicalLibrary
+    from pyxem_cnn.simulation.library.zone_axis_library import ZoneAxisLibrary
 
     Library = ZoneAxisLibrary | DynamicalLibrary
 

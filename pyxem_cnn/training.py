@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pyxem_cnn.detector.polar import PolarGrid
     from pyxem_cnn.metrics import ErrorSummary
     from pyxem_cnn.model import OrientationModel
-    from pyxem_cnn.simulation.dynamical_library import DynamicalLibrary
     from pyxem_cnn.simulation.kinematic import KinematicSimulator
-    from pyxem_cnn.simulation.training_libraries import TrainingLibraries
+    from pyxem_cnn.simulation.library.dynamical_library import DynamicalLibrary
+    from pyxem_cnn.simulation.library.training_libraries import TrainingLibraries
     from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
 
 __all__ = ["TrainingConfig", "train"]
@@ -184,7 +184,7 @@ def train(
         If Lightning is not installed.
     """
     from pyxem_cnn.datasets import Conditions
-    from pyxem_cnn.simulation.training_libraries import Simulation, training_libraries
+    from pyxem_cnn.simulation.library.training_libraries import Simulation, training_libraries
 
     config = config or TrainingConfig()
     how = Simulation(

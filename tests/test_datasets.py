@@ -14,10 +14,13 @@ from orix.quaternion import Rotation
 from pyxem_cnn.datasets import Conditions, PatternSource
 from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.rotations import disorientation_angle, multiply, zone_axis
-from pyxem_cnn.simulation.bloch_waves import BlochWaveSimulator
+from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
 from pyxem_cnn.simulation.decoys import decoy_library
-from pyxem_cnn.simulation.library import kinematic_library, library_from_simulation
-from pyxem_cnn.simulation.library_file import simulate_library
+from pyxem_cnn.simulation.library.file import simulate_library
+from pyxem_cnn.simulation.library.zone_axis_library import (
+    kinematic_library,
+    library_from_simulation,
+)
 from pyxem_cnn.simulation.rendering import render_polar
 from tests._crystals import NAMES, crystal, diffsims_phase
 

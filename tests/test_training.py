@@ -14,9 +14,10 @@ from pyxem_cnn import _lightning, training
 from pyxem_cnn.datasets import Conditions, PatternSource
 from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.model import load_model
-from pyxem_cnn.simulation import library_parameters, training_libraries
-from pyxem_cnn.simulation.library_file import load_library, simulate_library
-from pyxem_cnn.simulation.training_libraries import Simulation, grid_for
+from pyxem_cnn.simulation.library import parameters as library_parameters
+from pyxem_cnn.simulation.library import training_libraries
+from pyxem_cnn.simulation.library.file import load_library, simulate_library
+from pyxem_cnn.simulation.library.training_libraries import Simulation, grid_for
 from pyxem_cnn.training import VALIDATION_ELECTRONS, TrainingConfig, train
 from tests._crystals import crystal, diffsims_phase
 
@@ -40,7 +41,8 @@ EASY = Conditions(
 @pytest.fixture(scope="module", autouse=True)
 def small_libraries():
     """Libraries of a few hundred entries instead of thousands."""
-    from pyxem_cnn.simulation import decoys, library
+    from pyxem_cnn.simulation import decoys
+    from pyxem_cnn.simulation.library import zone_axis_library as library
 
     with pytest.MonkeyPatch.context() as patch:
         whole, every = library.kinematic_library, decoys.decoy_library

@@ -48,7 +48,7 @@ def dynamical_spots(
         For every orientation, positions (kx, ky) of shape (n_points, 2) in 1/angstrom, y up, and
         intensities of shape (n_points,). Without the direct beam.
     """
-    from pyxem_cnn.simulation.bloch_waves import BlochWaveSimulator
+    from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
 
     simulator = BlochWaveSimulator(
         silicon(),

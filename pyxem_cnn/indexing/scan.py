@@ -181,7 +181,11 @@ def chunked_like(values: Any, chunks: tuple[tuple[int, ...], ...]) -> da.Array:
 def in_blocks(data: Any) -> da.Array:
     """Return patterns as dask array: whole detectors, blocks of bounded size.
 
-    Chunks of a lazy scan stay as they are on disk, unless they cut the detector or are large.
+    Parameters
+    ----------
+    data
+        Patterns of shape (navigation..., rows, columns), a NumPy or a dask array. Chunks of a
+        lazy scan stay as they are on disk, unless they cut the detector or are large.
     """
     import dask.array as da
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from pyxem_cnn.rotations import random_quaternions
 from pyxem_cnn.simulation.kinematic import KinematicSimulator, SpotList
-from pyxem_cnn.simulation.library import ZoneAxisLibrary, single_precision
+from pyxem_cnn.simulation.library.zone_axis_library import ZoneAxisLibrary, single_precision
 
 if TYPE_CHECKING:
     from pyxem_cnn.phases import CrystalStructure

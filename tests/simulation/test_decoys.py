@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pyxem_cnn.simulation import decoys
-from pyxem_cnn.simulation.library import kinematic_library
+from pyxem_cnn.simulation.library.zone_axis_library import kinematic_library
 from tests._crystals import crystal
 
 

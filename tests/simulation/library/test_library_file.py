@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import pyxem_cnn
-from pyxem_cnn.simulation import library_simulation
-from pyxem_cnn.simulation.dynamical_library import ARRAYS
-from pyxem_cnn.simulation.library_file import load_library, simulate_library
+from pyxem_cnn.simulation.library import simulate as library_simulation
+from pyxem_cnn.simulation.library.dynamical_library import ARRAYS
+from pyxem_cnn.simulation.library.file import load_library, simulate_library
 from tests._crystals import crystal
 
 SMALL = {
@@ -155,8 +155,8 @@ class TestInterrupts:
         """SIGKILL at whatever it is doing, more than once."""
         path = tmp_path / "a.h5"
         script = (
-            "from pyxem_cnn.simulation import library_simulation as s\n"
-            "from pyxem_cnn.simulation.library_file import simulate_library\n"
+            "from pyxem_cnn.simulation.library import simulate as s\n"
+            "from pyxem_cnn.simulation.library.file import simulate_library\n"
             "from tests._crystals import crystal\n"
             "import time\n"
             "s.CHUNK = 10\n"

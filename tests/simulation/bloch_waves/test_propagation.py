@@ -8,10 +8,10 @@ import torch
 from scipy.linalg import expm
 from scipy.special import jv
 
-from pyxem_cnn.simulation import chebyshev, propagation
-from pyxem_cnn.simulation.chebyshev import propagate_chebyshev
-from pyxem_cnn.simulation.eigen_solver import propagate, propagate_eigen
-from pyxem_cnn.simulation.propagation import propagate_directions
+from pyxem_cnn.simulation.bloch_waves import chebyshev, propagation
+from pyxem_cnn.simulation.bloch_waves.chebyshev import propagate_chebyshev
+from pyxem_cnn.simulation.bloch_waves.eigen_solver import propagate, propagate_eigen
+from pyxem_cnn.simulation.bloch_waves.propagation import propagate_directions
 
 WAVELENGTH = 0.0197
 METHODS = (propagate_chebyshev, propagate_eigen)

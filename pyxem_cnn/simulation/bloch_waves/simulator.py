@@ -14,15 +14,16 @@ from pyxem_cnn._torch import resolve_device
 from pyxem_cnn.detector.calibration import electron_wavelength
 from pyxem_cnn.phases import as_crystal_structure
 from pyxem_cnn.rotations import conjugate, rotate, zone_axis
-from pyxem_cnn.simulation.dynamical_arguments import (
+from pyxem_cnn.simulation.bloch_waves.arguments import (
     as_quaternions,
     check_change,
     check_thicknesses,
 )
-from pyxem_cnn.simulation.dynamical_spots import DynamicalSpots
+from pyxem_cnn.simulation.bloch_waves.dynamical_spots import DynamicalSpots
+from pyxem_cnn.simulation.bloch_waves.potential_table import PotentialTable
+from pyxem_cnn.simulation.bloch_waves.probe_tilts import Probe
+from pyxem_cnn.simulation.bloch_waves.structure_matrix import StructureMatrices, flux_metric
 from pyxem_cnn.simulation.kinematic import reflections_within
-from pyxem_cnn.simulation.potential_table import PotentialTable
-from pyxem_cnn.simulation.probe_tilts import Probe
 from pyxem_cnn.simulation.structure_factors import (
     allowed_by_centring,
     inversion_centre,
@@ -30,7 +31,6 @@ from pyxem_cnn.simulation.structure_factors import (
     potential_coefficients,
     structure_factors,
 )
-from pyxem_cnn.simulation.structure_matrix import StructureMatrices, flux_metric
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from orix.quaternion import Rotation
 
     from pyxem_cnn.phases import CrystalStructure
-    from pyxem_cnn.simulation.beam_selection import Candidates
+    from pyxem_cnn.simulation.bloch_waves.beam_selection import Candidates
 
 # Bytes of structure matrices and amplitudes that are held at once.
 _BLOCK_BYTES = {"cpu": 2**25, "cuda": 2**30}
@@ -299,7 +299,7 @@ class BlochWaveSimulator:
         """Return positions (n, S, 2) and intensities (n, T, S, J), mean over azimuths (n, J, P)."""
         import torch
 
-        from pyxem_cnn.simulation.propagation import propagate_directions
+        from pyxem_cnn.simulation.bloch_waves.propagation import propagate_directions
 
         hkl, is_beam = beams
         g = rotate(conjugate(quaternions)[:, None], hkl @ self.crystal.reciprocal_basis.T)
@@ -317,7 +317,7 @@ class BlochWaveSimulator:
         """Return hkl (n, S, 3) of the beams, 000 first, and which of them are no padding (n, S)."""
         import torch
 
-        from pyxem_cnn.simulation.beam_selection import select_beams
+        from pyxem_cnn.simulation.bloch_waves.beam_selection import select_beams
 
         axes = torch.as_tensor(zone_axis(quaternions), dtype=torch.float32).to(self.device)
         chosen = select_beams(self._candidates, axes, self.n_beams - 1).cpu().numpy()
@@ -331,7 +331,7 @@ class BlochWaveSimulator:
         """Return the reflections that may take part."""
         import torch
 
-        from pyxem_cnn.simulation.beam_selection import (
+        from pyxem_cnn.simulation.bloch_waves.beam_selection import (
             Candidates,
             farthest_excitation_error,
             low_index_zones,

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from torch import Tensor
 
-from pyxem_cnn.simulation.chebyshev import propagate_chebyshev, spectrum
-from pyxem_cnn.simulation.eigen_solver import propagate_eigen
+from pyxem_cnn.simulation.bloch_waves.chebyshev import propagate_chebyshev, spectrum
+from pyxem_cnn.simulation.bloch_waves.eigen_solver import propagate_eigen
 
 # From so many terms of the series on, eigenvectors are faster on a CPU. Measured with MKL for 64
 # and 128 beams; products of complex matrices cost four times as much as those of real ones, their

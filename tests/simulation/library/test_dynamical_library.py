@@ -19,11 +19,11 @@ from pyxem_cnn.rotations import (
     with_zone_axis,
     zone_axis,
 )
-from pyxem_cnn.simulation.bloch_waves import BlochWaveSimulator
-from pyxem_cnn.simulation.dynamical_library import ARRAYS, mirror_rotation
-from pyxem_cnn.simulation.library_file import simulate_library
-from pyxem_cnn.simulation.library_parameters import BUDGET, LibraryParameters
-from pyxem_cnn.simulation.library_simulation import library_orientations, make_simulator
+from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
+from pyxem_cnn.simulation.library.dynamical_library import ARRAYS, mirror_rotation
+from pyxem_cnn.simulation.library.file import simulate_library
+from pyxem_cnn.simulation.library.parameters import BUDGET, LibraryParameters
+from pyxem_cnn.simulation.library.simulate import library_orientations, make_simulator
 from pyxem_cnn.simulation.sampling import in_fundamental_sector, zone_axis_grid
 from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
 from tests._crystals import crystal

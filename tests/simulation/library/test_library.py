@@ -10,7 +10,7 @@ from orix.sampling import get_sample_reduced_fundamental
 
 from pyxem_cnn.rotations import random_quaternions, zone_axis
 from pyxem_cnn.simulation.kinematic import KinematicSimulator
-from pyxem_cnn.simulation.library import (
+from pyxem_cnn.simulation.library.zone_axis_library import (
     kinematic_library,
     library_from_simulation,
     single_precision,

@@ -21,16 +21,16 @@ from pyxem_cnn.rotations import (
     to_matrix,
     with_zone_axis,
 )
-from pyxem_cnn.simulation import bloch_waves
-from pyxem_cnn.simulation.bloch_waves import BlochWaveSimulator, DynamicalSpots
-from pyxem_cnn.simulation.eigen_solver import propagate
+from pyxem_cnn.simulation.bloch_waves import simulator as bloch_waves
+from pyxem_cnn.simulation.bloch_waves.eigen_solver import propagate
+from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator, DynamicalSpots
+from pyxem_cnn.simulation.bloch_waves.structure_matrix import excitation_diagonal, flux_metric
 from pyxem_cnn.simulation.kinematic import KinematicSimulator, reflections_within
 from pyxem_cnn.simulation.structure_factors import allowed_by_centring
-from pyxem_cnn.simulation.structure_matrix import excitation_diagonal, flux_metric
 from tests._crystals import crystal
 
 NAMES = ("cubic", "hexagonal", "trigonal", "monoclinic", "gaas")
-REFERENCES = Path(__file__).parent / "bloch_wave_references.npz"
+REFERENCES = Path(__file__).parents[1] / "bloch_wave_references.npz"
 THICKNESSES = (200.0, 400.0, 600.0, 800.0, 1000.0)
 SYMBOLS = {3: "Li", 8: "O", 14: "Si", 28: "Ni"}
 GROUPS = {"linio2": "R -3 m:H", "si": "F d -3 m:1"}

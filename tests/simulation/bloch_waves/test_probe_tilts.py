@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyxem_cnn.simulation.probe_tilts import even_tilts, precession_azimuths, random_tilts
+from pyxem_cnn.simulation.bloch_waves.probe_tilts import (
+    even_tilts,
+    precession_azimuths,
+    random_tilts,
+)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 7, 13, 19, 37, 64])

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from pyxem_cnn.simulation.potential_table import PotentialTable
+    from pyxem_cnn.simulation.bloch_waves.potential_table import PotentialTable
 
 
 def excitation_diagonal(g: np.ndarray, directions: np.ndarray, wavelength: float) -> np.ndarray:

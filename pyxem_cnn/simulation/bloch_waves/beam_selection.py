@@ -27,6 +27,11 @@ def farthest_excitation_error(n_beams: int) -> float:
     Much further off there are parts of the Laue zones above and below a zone axis: they are nearer
     to the sphere on one side, and give the two patterns of a pseudo-symmetric pair a false
     difference.
+
+    Parameters
+    ----------
+    n_beams
+        Length of the list, with the direct beam.
     """
     return _FARTHEST * min(max(1.0, math.sqrt(n_beams / 64)), 1.4)
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from pyxem_cnn.rotations import normalize, random_quaternions, zone_axis
-from pyxem_cnn.simulation.beam_selection import (
+from pyxem_cnn.simulation.bloch_waves.beam_selection import (
     Candidates,
     importance,
     low_index_zones,
     partner_axis,
     select_beams,
 )
-from pyxem_cnn.simulation.bloch_waves import BlochWaveSimulator
+from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
 from tests._crystals import crystal
 
 WAVELENGTH = 0.0197

@@ -21,9 +21,9 @@ from tqdm.auto import tqdm
 
 from pyxem_cnn._checks import check_positive, given_expected
 from pyxem_cnn._version import __version__
-from pyxem_cnn.simulation.dynamical_library import ARRAYS, DynamicalLibrary
-from pyxem_cnn.simulation.library_parameters import LibraryParameters
-from pyxem_cnn.simulation.library_simulation import chunks, library_orientations, simulate_chunks
+from pyxem_cnn.simulation.library.dynamical_library import ARRAYS, DynamicalLibrary
+from pyxem_cnn.simulation.library.parameters import LibraryParameters
+from pyxem_cnn.simulation.library.simulate import chunks, library_orientations, simulate_chunks
 
 __all__ = ["load_library", "simulate_library"]
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from pyxem_cnn._checks import check_choice, check_positive, check_type, given_expected
 from pyxem_cnn.detector.polar import PolarGrid
-from pyxem_cnn.simulation.dynamical_library import DynamicalLibrary
-from pyxem_cnn.simulation.library import ZoneAxisLibrary
-from pyxem_cnn.simulation.library_parameters import BUDGET, LibraryParameters
+from pyxem_cnn.simulation.library.dynamical_library import DynamicalLibrary
+from pyxem_cnn.simulation.library.parameters import BUDGET, LibraryParameters
+from pyxem_cnn.simulation.library.zone_axis_library import ZoneAxisLibrary
 
 if TYPE_CHECKING:
     from pyxem_cnn.phases import CrystalStructure
@@ -137,7 +137,7 @@ def _check_phase_and_voltage(crystal: Any, accelerating_voltage: Any) -> None:
 def _of_simulation(
     simulation: Any, crystal: CrystalStructure | None, grid: PolarGrid | None
 ) -> TrainingLibraries:
-    from pyxem_cnn.simulation.library import library_from_simulation, split
+    from pyxem_cnn.simulation.library.zone_axis_library import library_from_simulation, split
 
     train, held_out = split(library_from_simulation(simulation, crystal), every=10)
     description = {"simulation": "diffsims Simulation2D", "n_zone_axes": len(train)}
@@ -147,7 +147,7 @@ def _of_simulation(
 def _kinematic(
     crystal: CrystalStructure, voltage: float, how: Simulation, grid: PolarGrid
 ) -> TrainingLibraries:
-    from pyxem_cnn.simulation import library
+    from pyxem_cnn.simulation.library import zone_axis_library as library
 
     if how.library is not None:
         expected = "no library with simulator='kinematic': these spots take seconds"
@@ -164,7 +164,7 @@ def _kinematic(
 def _dynamical(
     crystal: CrystalStructure, voltage: float, how: Simulation, grid: PolarGrid
 ) -> TrainingLibraries:
-    from pyxem_cnn.simulation.library_file import simulate_library
+    from pyxem_cnn.simulation.library.file import simulate_library
 
     wanted = LibraryParameters.within_budget(
         crystal,
@@ -203,7 +203,7 @@ def _held_out(parameters: LibraryParameters, n_patterns: int) -> LibraryParamete
 
 def _train_library(wanted: LibraryParameters, how: Simulation) -> DynamicalLibrary:
     """Return the library that is given, read or simulated."""
-    from pyxem_cnn.simulation.library_file import load_library, simulate_library
+    from pyxem_cnn.simulation.library.file import load_library, simulate_library
 
     library = how.library
     if library is not None and not isinstance(library, DynamicalLibrary):

@@ -16,13 +16,13 @@ import numpy as np
 
 from pyxem_cnn.detector.calibration import electron_wavelength
 from pyxem_cnn.rotations import from_matrix
-from pyxem_cnn.simulation.library_parameters import LibraryParameters
+from pyxem_cnn.simulation.library.parameters import LibraryParameters
 
 if TYPE_CHECKING:
     import torch
 
     from pyxem_cnn.phases import CrystalStructure
-    from pyxem_cnn.simulation.spots import Spots
+    from pyxem_cnn.simulation.library.spots import Spots
 
 __all__ = ["ARRAYS", "DynamicalLibrary", "mirror_rotation"]
 
@@ -144,7 +144,7 @@ class DynamicalLibrary:
         """
         import torch
 
-        from pyxem_cnn.simulation.spots import Spots, mirrored, turned
+        from pyxem_cnn.simulation.library.spots import Spots, mirrored, turned
 
         index = torch.randint(len(self), (n,), generator=generator).numpy()
         layer = torch.randint(self.thickness.shape[1], (n,), generator=generator).numpy()
@@ -179,9 +179,9 @@ class DynamicalLibrary:
 def mirror_rotation(crystal: CrystalStructure) -> np.ndarray | None:
     """Return the rotation R = -S of an improper operation S of the point group, shape (4,).
 
-    The mirror image of the dynamical pattern of O is that of R O C2y, see
-    `pyxem_cnn.simulation.spots.mirrored`. None for groups of rotations only: no pattern of a
-    chiral crystal is the mirror image of another one.
+    The mirror image of the dynamical pattern of O is that of R O C2y, see `mirrored` in
+    `pyxem_cnn.simulation.library.spots`. None for groups of rotations only: no pattern of a chiral
+    crystal is the mirror image of another one.
 
     Parameters
     ----------

@@ -16,8 +16,8 @@ from pyxem_cnn.rotations import about_z, multiply, normalize, with_zone_axis
 from pyxem_cnn.simulation.sampling import zone_axis_grid
 
 if TYPE_CHECKING:
-    from pyxem_cnn.simulation.bloch_waves import BlochWaveSimulator
-    from pyxem_cnn.simulation.library_parameters import LibraryParameters
+    from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
+    from pyxem_cnn.simulation.library.parameters import LibraryParameters
 
 __all__ = ["CHUNK", "chunks", "library_orientations", "simulate_chunk", "simulate_chunks"]
 
@@ -110,7 +110,7 @@ def _in_order(
 
 def make_simulator(parameters: LibraryParameters) -> BlochWaveSimulator:
     """Return the simulator of a library."""
-    from pyxem_cnn.simulation.bloch_waves import BlochWaveSimulator
+    from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
 
     return BlochWaveSimulator(
         parameters.crystal,
@@ -132,7 +132,7 @@ def simulate_chunk(
     orientations: np.ndarray,
     number: int,
 ) -> dict[str, np.ndarray]:
-    """Return the arrays of one chunk, see `pyxem_cnn.simulation.dynamical_library.ARRAYS`.
+    """Return the arrays of one chunk, see `pyxem_cnn.simulation.library.dynamical_library.ARRAYS`.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from pyxem_cnn.phases import CrystalStructure
-    from pyxem_cnn.simulation.spots import Spots
+    from pyxem_cnn.simulation.library.spots import Spots
 
 _logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class ZoneAxisLibrary:
         """
         import torch
 
-        from pyxem_cnn.simulation.spots import Spots, mirrored, turned
+        from pyxem_cnn.simulation.library.spots import Spots, mirrored, turned
 
         index = torch.randint(len(self), (n,), generator=generator).numpy()
         error = None if self.with_shape_factor else self.spots.excitation_error[index]

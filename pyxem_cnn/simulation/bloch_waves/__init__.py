@@ -1,0 +1,1 @@
+"""Dynamical diffraction by Bloch waves."""

@@ -1,0 +1,1 @@
+"""Zone-axis libraries: spots for directions in the fundamental sector."""
