@@ -67,7 +67,11 @@ def describe(value: object) -> str:
     if isinstance(shape, tuple) and dtype is not None and len(shape) > 0:
         return f"an array of shape {tuple(shape)} and dtype {dtype}"
     text = repr(value)
-    return text if len(text) <= _LONGEST_REPR else f"{text[: _LONGEST_REPR - 3]}..."
+    if len(text) <= _LONGEST_REPR:
+        return text
+    # Both ends are kept: a path is told from others by its last part.
+    head = (_LONGEST_REPR - 3) // 2
+    return f"{text[:head]}...{text[head + 3 - _LONGEST_REPR :]}"
 
 
 def check_type(what: str, value: T, types: type | tuple[type, ...], remedy: str = "") -> T:

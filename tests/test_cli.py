@@ -65,24 +65,31 @@ def median_error(xmap, truth) -> float:
 def test_help_names_the_commands() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for command in ("demo", "map", "info", "train"):
+    for command in ("demo", "map", "compare", "info", "train"):
         assert command in result.text
 
 
 def test_demo_finds_the_truth(tmp_path: Path, demo_model: Path) -> None:  # noqa: F811
     out = tmp_path / "demo"
     arguments = ("demo", "--output", out, "--model", demo_model, "--size", DEMO_SIZE)
+    arguments = (*arguments, "--simulator", "kinematic")
     result = run(*arguments)
     assert result.exit_code == 0, result.output
     files = {path.name for path in out.iterdir()}
-    figures = {"ipf.png", "ipf_truth.png", "scores.png", "errors.png"}
-    assert files == {"scan.zspy", "map.ang", "map.h5"} | figures
-    row = next(line for line in result.output.splitlines() if "inside grains" in line)
-    _, n, median, within_2, within_5 = (cell.strip() for cell in row.strip("│").split("│"))
+    figures = {"ipf.png", "ipf_truth.png", "scores.png", "errors.png", "comparison.png"}
+    others = {"scan.zspy", "map.ang", "map.h5", "map_templates.h5", "comparison.csv"}
+    assert files == others | figures
+    rows = [line for line in result.output.splitlines() if "inside grains" in line]
+    cells = [[cell.strip() for cell in row.strip("│").split("│")] for row in rows]
+    assert [row[0].split(",")[0] for row in cells] == ["network", "templates"]
+    _, n, median, within_2, within_5 = cells[0]
     assert float(median) < 1
     assert within_2 == within_5 == "100.0 %"
     assert 50 < int(n) < DEMO_SIZE**2
+    # Templates 2 degrees apart.
+    assert float(cells[1][2]) < 3
     assert "patterns/s" in result.text
+    assert "times as fast" in result.text
     assert "Warning" not in result.output
     # Nothing is replaced unasked.
     before = (out / "map.h5").stat().st_mtime_ns
@@ -90,6 +97,61 @@ def test_demo_finds_the_truth(tmp_path: Path, demo_model: Path) -> None:  # noqa
     assert (out / "map.h5").stat().st_mtime_ns == before
     assert run(*arguments, "--overwrite").exit_code == 0
     assert (out / "map.h5").stat().st_mtime_ns > before
+
+
+def test_demo_of_a_dynamical_scan(tmp_path: Path, demo_model: Path) -> None:  # noqa: F811
+    arguments = ("demo", "-o", tmp_path / "demo", "--model", demo_model, "--size", 8)
+    result = run(*arguments, "--resolution", 6)
+    assert result.exit_code == 0, result.output
+    assert "dynamical patterns" in result.text
+    unknown = run("demo", "-o", tmp_path / "other", "--model", demo_model, "--simulator", "blotch")
+    assert_refused(unknown, "simulator", "'bloch'")
+
+
+@pytest.fixture(scope="module")
+def maps(scan, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Files of the true map, and of one with 30 points turned."""
+    from orix.quaternion import Rotation
+
+    from pyxem_cnn.maps.files.export import save_crystal_map
+
+    _, truth = scan
+    folder = tmp_path_factory.mktemp("maps")
+    turned = truth.deepcopy()
+    indexed = np.flatnonzero(truth.phase_id >= 0)[:30]
+    quaternions = turned.rotations.data.reshape(-1, 4).copy()
+    twist = Rotation.from_axes_angles([0, 0, 1], 20, degrees=True)
+    quaternions[indexed] = (Rotation(quaternions[indexed]) * twist).data
+    turned._rotations = Rotation(quaternions)
+    paths = folder / "truth.h5", folder / "turned.h5"
+    for one, path in zip((truth, turned), paths, strict=True):
+        save_crystal_map(one, path)
+    return paths
+
+
+class TestCompare:
+    def test_summary_figure_and_table(self, maps, tmp_path: Path) -> None:
+        truth, turned = maps
+        out = tmp_path / "comparison"
+        result = run("compare", turned, truth, "--truth", truth, "-o", out)
+        assert result.exit_code == 0, result.output
+        # "truth" is what the third map is called.
+        assert "a and b at" in result.text
+        n = DEMO_SIZE**2
+        table = (tmp_path / "comparison.csv").read_text()
+        assert sum(not line.startswith("#") for line in table.splitlines()) == n + 1
+        assert (tmp_path / "comparison.png").stat().st_size > 10_000
+        assert_refused(run("compare", turned, truth, "-o", out), "exists already", "--overwrite")
+
+    def test_tolerance(self, maps) -> None:
+        strict = run("compare", *maps)
+        lax = run("compare", *maps, "--tolerance", 25)
+        assert strict.exit_code == lax.exit_code == 0
+        assert "unexplained" in strict.text or "neighbour" in strict.text
+        assert "unexplained" not in lax.text
+
+    def test_missing_file(self, maps, tmp_path: Path) -> None:
+        assert_refused(run("compare", maps[0], tmp_path / "none.h5"), "none.h5")
 
 
 def test_demo_counts_vacuum_as_wrong_and_keeps_groups_apart() -> None:
@@ -101,7 +163,7 @@ def test_demo_counts_vacuum_as_wrong_and_keeps_groups_apart() -> None:
     xmap = truth.deepcopy()
     truth.prop["boundary"] = np.array([0, 1, 0, 0, 0, 0, 0, 0], dtype=bool)
     truth[0, 0].phase_id = -1
-    drawn = _error_table(xmap, truth)
+    drawn = _error_table({"network": xmap}, truth)
     cells = [list(map(str, column._cells)) for column in drawn.columns]
     assert cells[1] == ["6", "1", "7", "8"]
     assert cells[3] == ["100.0 %", "100.0 %", "100.0 %", "87.5 %"]

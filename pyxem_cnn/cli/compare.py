@@ -39,14 +39,16 @@ def compare(
 
         from pyxem_cnn.maps.comparison.compare import compare_crystal_maps
 
+        # The third map has the name "truth" for itself.
         names = (first.stem, second.stem)
+        told_apart = len({*names, "truth"}) == 3
         comparison = compare_crystal_maps(
             first,
             second,
             truth=truth,
             tolerance=tolerance,
             accelerating_voltage=voltage,
-            names=("a", "b") if names[0] == names[1] else names,
+            names=names if told_apart else ("a", "b"),
         )
         console.print(Text(comparison.summary()), soft_wrap=True)
         if written:
