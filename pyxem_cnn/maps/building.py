@@ -61,7 +61,8 @@ def build_crystal_map(
     -------
     crystal_map
         Rotations of shape (points, n_best), or (points,) for one orientation; the identity where
-        there is none. Its phase ids are those of the best orientation. For several phases,
+        there is none. Its phase ids are those of the best orientation. Phases of orix's default
+        colour get one each. For several phases,
         ``prop["phase_ids"]`` holds those of all orientations. Its attributes ``frame`` and
         ``group`` say what the arguments said; orix carries them to slices, not to files. Its list
         of phases holds those that are best anywhere, as orix wants it.
@@ -161,9 +162,25 @@ def _crystal_map(quaternions: np.ndarray, phases: Sequence[Any], **options: Any)
     in_orix = [p.to_phase() if isinstance(p, CrystalStructure) else p for p in phases]
     return CrystalMap(
         rotations=Rotation(_squeezed(quaternions)),
-        phase_list=PhaseList(in_orix, ids=list(range(len(in_orix)))),
+        phase_list=PhaseList(_told_apart(in_orix), ids=list(range(len(in_orix)))),
         **options,
     )
+
+
+def _told_apart(phases: list[Phase]) -> list[Phase]:
+    """Return phases of different colours, where orix's default, the first one, was left."""
+    from itertools import cycle
+
+    from matplotlib.colors import TABLEAU_COLORS
+
+    default, *others = TABLEAU_COLORS
+    taken = {phase.color for phase in phases} - {default}
+    colors = cycle([default, *(color for color in others if color not in taken)])
+    phases = [phase.deepcopy() for phase in phases]
+    for phase in phases:
+        if phase.color == default:
+            phase.color = next(colors)
+    return phases
 
 
 def _squeezed(values: np.ndarray) -> np.ndarray:

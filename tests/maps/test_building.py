@@ -72,6 +72,15 @@ class TestBuild:
         xmap = build_crystal_map(quaternions(2), ids(2), [SILICON.to_phase()])
         assert xmap.phases[0].point_group.name == "m-3m"
 
+    def test_phases_have_different_colours(self):
+        green, blue = SILICON.to_phase(), LINIO2.to_phase()
+        green.color = "tab:green"
+        phases = [LINIO2, green, blue, SILICON, SILICON]
+        xmap = build_crystal_map(quaternions(5), np.arange(5), phases)
+        colors = ["tab:blue", "tab:green", "tab:orange", "tab:red", "tab:purple"]
+        assert xmap.phases.colors == colors
+        assert blue.color == "tab:blue"  # what was given stays as it is
+
     def test_points_out_of_the_data(self):
         xmap = build_crystal_map(
             quaternions(3), ids(3), [LINIO2], is_in_data=np.array([True, False, True])
