@@ -67,6 +67,10 @@ def describe(value: object) -> str:
     if isinstance(shape, tuple) and dtype is not None and len(shape) > 0:
         return f"an array of shape {tuple(shape)} and dtype {dtype}"
     text = repr(value)
+    if "\n" in text:
+        # Tables, such as those of crystal maps, make no sentence.
+        kind = type(value).__name__
+        return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind}"
     if len(text) <= _LONGEST_REPR:
         return text
     # Both ends are kept: a path is told from others by its last part.

@@ -119,7 +119,7 @@ def as_crystal_structure(
     from diffpy.structure import Structure
     from orix.crystal_map import Phase
 
-    check_type("obj", obj, (CrystalStructure, Phase, Structure, str, Path))
+    check_type("phase (obj)", obj, (CrystalStructure, Phase, Structure, str, Path))
     structure, name = obj, obj.title if isinstance(obj, Structure) else obj.name
     if isinstance(obj, Phase):
         structure = _unturned(obj)

@@ -23,6 +23,15 @@ def test_long_values_are_cut_and_arrays_described_by_shape() -> None:
     assert "3.5" in _checks.describe(np.float64(3.5))
 
 
+def test_things_whose_repr_is_a_table_are_described_by_their_kind() -> None:
+    class Orientations:
+        def __repr__(self) -> str:
+            return "Orientations (2,)\n[[1 0 0 0]\n [1 0 0 0]]"
+
+    assert _checks.describe(Orientations()) == "an Orientations"
+    assert _checks.describe("two\nlines") == r"'two\nlines'"
+
+
 def test_check_type() -> None:
     assert _checks.check_type("n", 3, (int, float)) == 3
     assert _checks.check_type("n", None, (int, type(None))) is None

@@ -445,7 +445,7 @@ class TestAsCrystalStructure:
     def test_what_is_missing_is_asked_for(self):
         with pytest.raises(ValueError, match="space_group=166"):
             as_crystal_structure(Structure([Atom("Cu", [0, 0, 0])]))
-        with pytest.raises(TypeError, match="obj"):
+        with pytest.raises(TypeError, match=r"phase \(obj\): got 5"):
             as_crystal_structure(5)
         with pytest.raises(ValueError, match="got 'Zn2\\+'"):
             as_crystal_structure(Structure([Atom("Zn2+", [0, 0, 0])]), space_group=1)

@@ -143,7 +143,7 @@ def _offset(
         raise ValueError(
             given_expected(
                 f"Step of {names[1]} along {letter}",
-                float(factor * second.step[axis]),
+                _rounded(factor * second.step[axis]),
                 f"that of {names[0]}, {first.step[axis]:g}",
                 "Maps of one scan are compared point by point: bring one of them to the other's "
                 "grid first.",
@@ -154,12 +154,17 @@ def _offset(
         raise ValueError(
             given_expected(
                 f"First {letter} of {names[1]}",
-                float(factor * second.origin[axis]),
+                _rounded(factor * second.origin[axis]),
                 f"{first.origin[axis]:g} as in {names[0]}, or that plus whole steps of {step:g}",
                 "Are these maps of one scan?",
             )
         )
     return round(offset)
+
+
+def _rounded(value: float) -> float:
+    """Return a number for a message, without the last digits of a float."""
+    return float(f"{value:.6g}")
 
 
 def _nothing_shared(maps: dict[str, CrystalMap], grids: list[PointGrid]) -> str:

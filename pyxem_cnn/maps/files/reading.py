@@ -108,7 +108,10 @@ def load_crystal_map(
     >>> ref = load_crystal_map("astar.ang", threshold=("rel", 0.05))  # doctest: +SKIP
     """
     path = Path(check_type("path", path, (str, os.PathLike))).expanduser()
-    check_choice("Suffix of the map file", path.suffix.lower(), _SUFFIXES)
+    remedy = (
+        f"Those of {path.name} are not read. Save maps as .h5, .ctf or .ang to read them again."
+    )
+    check_choice("Suffix of the map file", path.suffix.lower(), _SUFFIXES, remedy)
     quaternion = frame_quaternion(frame)
     xmap = _read(path)
     notes = []
@@ -172,7 +175,7 @@ def _read(path: Path) -> CrystalMap:
     try:
         with contextlib.redirect_stdout(printed):
             xmap = io.load(str(path))
-    except (KeyError, IndexError, TypeError, UnicodeDecodeError, ValueError) as error:
+    except (KeyError, IndexError, OSError, TypeError, UnicodeDecodeError, ValueError) as error:
         remedy = "Is it a map, whole, and of the format that its name ends in?"
         raise ValueError(f"{path} could not be read by orix: {error!r}. {remedy}") from error
     _logger.debug("orix: %s", printed.getvalue())

@@ -200,8 +200,11 @@ def test_files_that_are_no_maps(tmp_path) -> None:
     (tmp_path / "map.ang").write_text("nothing\n")
     with pytest.raises(ValueError, match="could not be read"):
         load_crystal_map(tmp_path / "map.ang")
-    with pytest.raises(ValueError, match="Suffix"):
-        load_crystal_map(tmp_path / "map.txt")
+    (tmp_path / "map.h5").write_text("nothing\n")
+    with pytest.raises(ValueError, match="map.h5 could not be read"):
+        load_crystal_map(tmp_path / "map.h5")
+    with pytest.raises(ValueError, match="Suffix.*'.csv'.*table.csv.*Save maps as .h5"):
+        load_crystal_map(tmp_path / "table.csv")
 
 
 def test_result_of_template_matching_is_decoded(rng, monkeypatch) -> None:
