@@ -26,7 +26,8 @@ class PatternView:
     image
         Counts, shape (rows, columns).
     given, corrected
-        Pixels (x, y) of expected spots with either geometry, shape (n, 2).
+        Pixels (x, y) of expected spots with either geometry, shape (n, 2); of the corrected one
+        (0, 2) where nothing is corrected.
     title
         What stands above it.
     """
@@ -41,18 +42,20 @@ class PatternView:
 class CalibrationView:
     """What the figure shows, in pixels and 1/angstrom.
 
+    Of the geometries, the one as given comes first, then the corrected one, if there is one.
+
     Attributes
     ----------
     mean, maximum
         Of the sampled patterns, shape (rows, columns).
     rings
-        For either geometry, curves of shape (n_rings, n_points, 2) in pixels (x, y).
+        For each geometry, curves of shape (n_rings, n_points, 2) in pixels (x, y).
     centers
-        Beam (x, y) of either geometry in pixels.
+        Beam (x, y) of each geometry in pixels.
     radii
         Of the rings in 1/angstrom, shape (n_rings,).
     profiles
-        For either geometry, radii and mean counts per pixel there.
+        For each geometry, radii and mean counts per pixel there.
     patterns
         Single patterns.
     title
@@ -61,10 +64,10 @@ class CalibrationView:
 
     mean: np.ndarray
     maximum: np.ndarray
-    rings: tuple[np.ndarray, np.ndarray]
-    centers: tuple[tuple[float, float], tuple[float, float]]
+    rings: tuple[np.ndarray, ...]
+    centers: tuple[tuple[float, float], ...]
     radii: np.ndarray
-    profiles: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    profiles: tuple[tuple[np.ndarray, np.ndarray], ...]
     patterns: tuple[PatternView, ...]
     title: str
 
@@ -107,9 +110,8 @@ def plot_calibration(view: CalibrationView) -> Figure:
 
 def _show_rings(axes: Axes, image: np.ndarray, view: CalibrationView, title: str) -> None:
     _show_image(axes, image)
-    for curves, center, color, style in (
-        (view.rings[0], view.centers[0], _GIVEN, "--"),
-        (view.rings[1], view.centers[1], _CORRECTED, "-"),
+    for curves, center, color, style in zip(
+        view.rings, view.centers, (_GIVEN, _CORRECTED), ("--", "-"), strict=False
     ):
         for curve in curves:
             axes.plot(*curve.T, color=color, linestyle=style, linewidth=0.8)
@@ -121,7 +123,7 @@ def _show_rings(axes: Axes, image: np.ndarray, view: CalibrationView, title: str
 
 def _show_profiles(axes: Axes, view: CalibrationView) -> None:
     for (radius, counts), color, label in zip(
-        view.profiles, (_GIVEN, _CORRECTED), ("as given", "corrected"), strict=True
+        view.profiles, (_GIVEN, _CORRECTED), ("as given", "corrected"), strict=False
     ):
         axes.semilogy(radius, counts, color=color, label=label, linewidth=1)
     for radius in view.radii:

@@ -61,6 +61,16 @@ def test_everything_is_drawn_in_its_place(view: CalibrationView) -> None:
     plt.close(figure)
 
 
+def test_nothing_is_called_corrected_where_nothing_is(view: CalibrationView) -> None:
+    figure = plot_calibration(
+        replace(view, rings=view.rings[:1], centers=view.centers[:1], profiles=view.profiles[:1])
+    )
+    mean, _, profile, *_ = all_axes(figure)
+    assert len(mean.lines) == 3
+    assert [text.get_text() for text in profile.get_legend().get_texts()] == ["as given"]
+    plt.close(figure)
+
+
 def test_brighter_pixels_are_darker_and_bad_ones_do_no_harm(view: CalibrationView) -> None:
     image = np.zeros((40, 50))
     image[10, 10], image[20, 20], image[30, 30] = 1, 100, np.nan

@@ -102,7 +102,7 @@ def describe_check(check: CalibrationCheck) -> str:
         ]
     flips = [name for name in ("flip_x", "flip_y", "transpose") if getattr(given, name)]
     lines += [
-        f"  beam:        wanders by {check.beam_wander:.2f} px over the sample",
+        f"  beam:        {_wander(check.beam_wander)}",
         f"  handedness:  {check.handedness.verdict or 'unknown'} "
         f"({', '.join(flips) or 'no flips'}); {check.handedness.reason}",
         f"  run time:    about {_duration(check.seconds)} for the scan on {check.reader.device}",
@@ -121,17 +121,17 @@ def view_of(check: CalibrationCheck) -> CalibrationView:
     """
     patterns = check.sample.patterns.astype(np.float64)
     mean, maximum = patterns.mean(axis=0), patterns.max(axis=0)
-    geometries = (check.given, check.corrected)
+    geometries = (check.given,) if check.fit is None else (check.given, check.corrected)
     radii = _ring_radii(check)
     first, *rest = describe_check(check).splitlines()
     shown = [" ".join(line.split()) for line in rest if line.split()[0] in _IN_TITLE]
     return CalibrationView(
         mean=mean,
         maximum=maximum,
-        rings=(_rings(check.given, radii), _rings(check.corrected, radii)),
-        centers=(check.given.center, check.corrected.center),
+        rings=tuple(_rings(geometry, radii) for geometry in geometries),
+        centers=tuple(geometry.center for geometry in geometries),
         radii=radii,
-        profiles=(_profile(mean, geometries[0]), _profile(mean, geometries[1])),
+        profiles=tuple(_profile(mean, geometry) for geometry in geometries),
         patterns=tuple(_pattern_views(check)),
         title="\n".join([first.removeprefix("CalibrationCheck of "), *shown]),
     )
@@ -151,6 +151,12 @@ def _ellipticity(check: CalibrationCheck, fit: GeometryFit) -> str:
         f"{own}, {100 * (check.ellipticity - 1):.2f} % from given "
         f"({_error(100 * fit.ellipticity_error)}){_bears(check, 'ellipticity', '%', 100)}"
     )
+
+
+def _wander(pixels: float) -> str:
+    if not np.isfinite(pixels):
+        return "not found, the patterns have no counts"
+    return f"wanders by {pixels:.2f} px over the sample"
 
 
 def _error(error: float) -> str:
@@ -212,6 +218,8 @@ def _pattern_views(check: CalibrationCheck) -> list[PatternView]:
             np.stack(one.to_pixels(k[:, 0], k[:, 1]), axis=-1)
             for one in (check.given, check.corrected)
         )
+        if check.fit is None:
+            corrected = corrected[:0]
         where = ", ".join(str(index) for index in check.sample.positions[i])
         title = f"({where}): confidence {reading.confidence[i]:.2f}"
         views.append(PatternView(check.sample.patterns[i], given, corrected, title))

@@ -21,6 +21,7 @@ from pyxem_cnn.indexing.calibration.model import (
     estimate_seconds,
     tell_handedness,
 )
+from pyxem_cnn.indexing.calibration.report import _wander, view_of
 from pyxem_cnn.indexing.calibration.sample import MAX_REGIONS, read_sample
 from pyxem_cnn.model import load_model
 from pyxem_cnn.phases import CrystalStructure
@@ -154,6 +155,9 @@ def test_nothing_recognised(scan, model) -> None:
     assert found.fit is None
     assert found.corrected is found.given
     assert "nothing is corrected" in repr(found)
+    view = view_of(found)
+    assert len(view.rings) == len(view.centers) == len(view.profiles) == 1
+    assert all(pattern.corrected.shape == (0, 2) for pattern in view.patterns)
     found.plot()
 
 
@@ -283,6 +287,8 @@ def test_wander_of_the_beam(rng: np.random.Generator) -> None:
     patterns = np.stack([np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8) for x, y in places])
     assert beam_wander(patterns) == pytest.approx(0.8, rel=0.15)
     assert np.isnan(beam_wander(np.zeros((3, 64, 64))))
+    assert "0.80 px" in _wander(0.8)
+    assert "no counts" in _wander(np.nan)
 
 
 def test_wrong_input_is_refused(scan, model) -> None:
