@@ -143,6 +143,15 @@ class TestCompare:
         assert (tmp_path / "comparison.png").stat().st_size > 10_000
         assert_refused(run("compare", turned, truth, "-o", out), "exists already", "--overwrite")
 
+    @pytest.mark.parametrize("output", ["gamma_0.5", "gamma_0.5.png", "gamma_0.5.CSV"])
+    def test_names_with_dots(self, output: str) -> None:
+        from pyxem_cnn.cli.compare import _written
+
+        assert [path.name for path in _written(Path("a.b") / output)] == [
+            "gamma_0.5.png",
+            "gamma_0.5.csv",
+        ]
+
     def test_tolerance(self, maps) -> None:
         strict = run("compare", *maps)
         lax = run("compare", *maps, "--tolerance", 25)

@@ -34,7 +34,7 @@ def compare(
 ) -> None:
     """Compare two maps of one scan: by how much they differ, and why."""
     with messages(debug):
-        written = [] if output is None else [output.with_suffix(s) for s in (".png", ".csv")]
+        written = [] if output is None else _written(output)
         refuse_existing(written, overwrite)
 
         from pyxem_cnn.maps.comparison.compare import compare_crystal_maps
@@ -56,3 +56,9 @@ def compare(
             figure.savefig(written[0], dpi=150)
             comparison.save(written[1], overwrite=overwrite)
             console.print(Text("\n".join(f"Written: {path}" for path in written)), soft_wrap=True)
+
+
+def _written(output: Path) -> list[Path]:
+    """Return the paths of figure and table; what is behind another dot belongs to the name."""
+    stem = output.with_suffix("") if output.suffix.lower() in (".png", ".csv") else output
+    return [stem.with_name(stem.name + suffix) for suffix in (".png", ".csv")]
