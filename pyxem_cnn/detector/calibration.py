@@ -50,13 +50,15 @@ def electron_wavelength(beam_energy: float) -> float:
     return float(h / momentum * 1e10)
 
 
-def check_beam_energy(beam_energy: float) -> float:
+def check_beam_energy(beam_energy: float, what: str = "beam_energy") -> float:
     """Return the accelerating voltage as a float, refuse what cannot be one.
 
     Parameters
     ----------
     beam_energy
         In kV.
+    what
+        Name of the argument.
 
     Raises
     ------
@@ -67,10 +69,10 @@ def check_beam_energy(beam_energy: float) -> float:
     if not 1 <= value <= 10_000:
         raise ValueError(
             given_expected(
-                "beam_energy",
+                what,
                 beam_energy,
                 "an accelerating voltage from 1 to 10000 kV",
-                "Pass beam_energy= in kV, not in V.",
+                f"Pass {what}= in kV, not in V.",
             )
         )
     return value

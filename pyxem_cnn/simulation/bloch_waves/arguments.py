@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_shape, given_expected
+from pyxem_cnn._checks import check_positive, check_shape, check_type, given_expected
 
 
 def as_quaternions(orientations: Any) -> np.ndarray:
@@ -85,6 +85,54 @@ def check_thicknesses(thicknesses: Any, n: int | None = None) -> np.ndarray:
             stacklevel=3,
         )
     return values
+
+
+def check_n_beams(n_beams: Any) -> int:
+    """Return the number of beams after a check.
+
+    Parameters
+    ----------
+    n_beams
+        With the direct beam.
+
+    Returns
+    -------
+    n_beams
+        At least 2.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a whole number of 2 or more.
+    """
+    if check_positive("n_beams", n_beams, integer=True) < 2:
+        expected = "at least 2: the direct beam and a diffracted one"
+        raise ValueError(given_expected("n_beams", n_beams, expected))
+    return int(n_beams)
+
+
+def check_generator(generator: Any) -> np.random.Generator | None:
+    """Return a generator of random numbers, or None, after a check.
+
+    Parameters
+    ----------
+    generator
+        Of NumPy.
+
+    Returns
+    -------
+    generator
+        As given.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if generator is not None:
+        remedy = "Pass numpy.random.default_rng(seed)."
+        check_type("generator", generator, np.random.Generator, remedy)
+    return generator
 
 
 def check_change(change: Any, n: int) -> np.ndarray | None:

@@ -11,12 +11,14 @@ import numpy as np
 
 from pyxem_cnn._checks import check_choice, check_positive, check_shape, given_expected
 from pyxem_cnn._torch import resolve_device
-from pyxem_cnn.detector.calibration import electron_wavelength
+from pyxem_cnn.detector.calibration import check_beam_energy, electron_wavelength
 from pyxem_cnn.phases import as_crystal_structure
 from pyxem_cnn.rotations import conjugate, rotate, zone_axis
 from pyxem_cnn.simulation.bloch_waves.arguments import (
     as_quaternions,
     check_change,
+    check_generator,
+    check_n_beams,
     check_thicknesses,
 )
 from pyxem_cnn.simulation.bloch_waves.dynamical_spots import DynamicalSpots
@@ -127,8 +129,8 @@ class BlochWaveSimulator:
         dtype: str = "float32",
     ) -> None:
         self.crystal = as_crystal_structure(phase)
-        self.accelerating_voltage = float(accelerating_voltage)
-        self.wavelength = electron_wavelength(accelerating_voltage)
+        self.accelerating_voltage = check_beam_energy(accelerating_voltage, "accelerating_voltage")
+        self.wavelength = electron_wavelength(self.accelerating_voltage)
         self.convergence_angle, self.precession_angle, self.absorption = (
             float(check_positive(name, value, allow_zero=True))
             for name, value in (
@@ -138,7 +140,7 @@ class BlochWaveSimulator:
             )
         )
         self.thicknesses = check_thicknesses(thicknesses)
-        self.n_beams = int(check_positive("n_beams", n_beams, integer=True))
+        self.n_beams = check_n_beams(n_beams)
         self.g_max = float(check_positive("g_max", 2.5 if g_max is None else g_max))
         self._probe = Probe.from_angles(
             self.wavelength,
@@ -226,7 +228,7 @@ class BlochWaveSimulator:
         n = len(quaternions)
         depths = self.thicknesses if thicknesses is None else check_thicknesses(thicknesses, n)
         change = check_change(debye_waller_change, n)
-        cone, directions = self._probe.directions(n, generator)
+        cone, directions = self._probe.directions(n, check_generator(generator))
         spots = self._empty(n, depths, cone)
         block = self._block_length(depths.shape[-1], directions)
         with tqdm(

@@ -96,6 +96,7 @@ def simulate_library(
         library = load_library(path)
         _refuse_other(path, library.parameters, wanted)
         return library
+    _check_folder(path)
     _write(path, wanted, n_threads, show_progressbar)
     return load_library(path)
 
@@ -135,6 +136,12 @@ def load_library(path: str | os.PathLike[str]) -> DynamicalLibrary:
             raise ValueError(f"{path} is not complete: {_done(file)}. Simulate it again.")
         arrays = {name: file[name][:] for name in ARRAYS}
     return DynamicalLibrary(parameters, **arrays)
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        told = f"There is no folder {path.parent} for the library {path.name}. "
+        raise FileNotFoundError(f"{told}Make it, or pass another path.")
 
 
 def _shapes(parameters: LibraryParameters, n: int) -> dict[str, tuple[int, ...]]:

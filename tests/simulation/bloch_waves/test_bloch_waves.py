@@ -594,12 +594,17 @@ class TestArguments:
         with pytest.raises(ValueError, match=message):
             simulator.calculate(**({"orientations": np.array([[1.0, 0, 0, 0]])} | arguments))
 
+    def test_a_seed_is_no_generator(self, simulator):
+        with pytest.raises(TypeError, match=r"generator: got 3 .*default_rng"):
+            simulator.calculate(np.array([[1.0, 0, 0, 0]]), generator=3)
+
     @pytest.mark.parametrize(
         ("settings", "error", "message"),
         [
-            ({"accelerating_voltage": 200000}, ValueError, "kV"),
+            ({"accelerating_voltage": 200000}, ValueError, "accelerating_voltage: got 200000.* kV"),
             ({"convergence_angle": -1}, ValueError, "convergence_angle"),
             ({"n_beams": 0}, ValueError, "n_beams"),
+            ({"n_beams": 1}, ValueError, "n_beams: got 1, expected at least 2"),
             ({"n_beams": 6.5}, TypeError, "n_beams"),
             ({"dtype": "float16"}, ValueError, "dtype"),
             ({"absorption": -0.1}, ValueError, "absorption"),

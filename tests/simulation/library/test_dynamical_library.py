@@ -381,12 +381,18 @@ class TestParameters:
             ({"convergence_angle": -1}, "mrad"),
             ({"precession_angle": -1}, "degrees"),
             ({"n_beams": 0}, "n_beams"),
+            ({"n_beams": 1}, "at least 2"),
+            ({"debye_waller_spread": 1.5}, "a share from 0 to 1"),
             ({"seed": -1}, "seed"),
         ],
     )
     def test_refusals(self, options, words):
         with pytest.raises(ValueError, match=words):
             LibraryParameters(crystal("cubic"), 200, **options)
+
+    def test_volts_refused(self):
+        with pytest.raises(ValueError, match="accelerating_voltage: got 200000, .* kV"):
+            LibraryParameters(crystal("cubic"), 200000)
 
 
 def test_precession_gives_uniform_discs(generator):

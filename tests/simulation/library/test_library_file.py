@@ -276,6 +276,10 @@ class TestRefusals:
                 simulated(path)
             other.stdin.close()
 
+    def test_no_folder(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"no folder .*missing.* for the library a\.h5"):
+            simulated(tmp_path / "missing" / "a.h5")
+
     def test_unknown_parameters(self):
         with pytest.raises(TypeError, match="n_beems"):
             simulated(n_beems=3)
