@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from pyxem_cnn.indexing.scan import (
     in_blocks,
     resolve_geometry,
     rotation_to_scan,
+    warn_of_unindexed,
 )
 from pyxem_cnn.model import OrientationModel, load_model
 
@@ -78,7 +78,7 @@ def get_orientation_map(
     if lazy_output:
         return prediction
     _compute(prediction, show_progressbar)
-    _report_unindexed(prediction.data)
+    warn_of_unindexed(prediction.data[..., 0, 0] == NOT_INDEXED, stacklevel=4)
     return prediction.to_crystal_map()
 
 
@@ -209,17 +209,3 @@ def _compute(prediction: Any, show_progressbar: bool | None) -> None:
         show_progressbar = preferences.General.show_progressbar
     with ProgressBar() if show_progressbar else nullcontext(), limit_threads(1):
         prediction.compute(show_progressbar=False)
-
-
-def _report_unindexed(data: np.ndarray) -> None:
-    """Warn about patterns that no model could read."""
-    bad = data[..., 0, 0] == NOT_INDEXED
-    if not np.any(bad):
-        return
-    first = tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
-    warnings.warn(
-        f"{int(np.sum(bad))} of {bad.size} patterns are not indexed, the first at {first}: they "
-        "hold no counts above zero, or NaN or infinite ones. They have the phase id -1 in the map.",
-        UserWarning,
-        stacklevel=4,
-    )

@@ -1,4 +1,4 @@
-"""What is settled before a scan is read: checks, geometry, masks, beam positions, blocks."""
+"""What networks and templates share of a scan: checks, geometry, masks, beam, blocks, warnings."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ __all__ = [
     "in_blocks",
     "resolve_geometry",
     "rotation_to_scan",
+    "warn_of_unindexed",
 ]
 
 _logger = logging.getLogger(__name__)
@@ -216,3 +217,30 @@ def _blocks_of(shape: tuple[int, ...], n: int) -> tuple[int, ...]:
         block.append(max(1, min(size, n)))
         n //= block[-1]
     return tuple(reversed(block))
+
+
+def warn_of_unindexed(bad: np.ndarray, stacklevel: int = 3) -> None:
+    """Warn about patterns that nobody could read.
+
+    Parameters
+    ----------
+    bad
+        True where a pattern that was not left out is not indexed. Shape: that of the scan.
+    stacklevel
+        Calls up to the user's line, this one counted.
+
+    Warns
+    -----
+    UserWarning
+        If there are any. It says how many, and where the first one is.
+    """
+    if not np.any(bad):
+        return
+    first = tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
+    warnings.warn(
+        f"{int(np.sum(bad))} of {np.size(bad)} patterns are not indexed, the first at {first}: "
+        "they hold no counts above zero, or NaN or infinite ones. They have the phase id -1 in the "
+        "map.",
+        UserWarning,
+        stacklevel=stacklevel,
+    )

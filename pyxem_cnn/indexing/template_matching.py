@@ -113,6 +113,11 @@ def template_matching(
         If a mask does not fit, the geometry or the beam energy is missing, the energy differs from
         that of given templates, or there are more than two navigation axes.
 
+    Warns
+    -----
+    UserWarning
+        If patterns that are not left out could not be indexed: empty ones, and those with NaN.
+
     See Also
     --------
     orientation_map_to_crystal_map : Decodes what pyxem's own chain gives.
@@ -146,6 +151,8 @@ def template_matching(
     matcher = _matcher(library, geometry, settings, n_best)
     rows, certainty = match_scan(matcher, signal.data, left_out, shifts, show_progressbar)
     matches = _in_scan_frame(decode_matches(rows, matcher.templates), geometry)
+    unindexed = (matches.phase_ids[:, 0] < 0) & matches.is_in_data
+    scan.warn_of_unindexed(unindexed.reshape(signal.data.shape[:-2]))
     frame = "detector" if scan.rotation_to_scan(geometry) is None else "scan"
     crystal_map = matches_to_crystal_map(matches, library.crystals, axes, certainty, frame)
     if not return_orientation_map:

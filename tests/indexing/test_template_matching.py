@@ -92,7 +92,8 @@ class TestMap:
         dead = np.zeros((SIZE, SIZE), dtype=bool)
         dead[:3, :40] = True
         signal.data[:, :, dead] = np.inf
-        with np.errstate(invalid="ignore"):
+        said = r"2 of 12 patterns are not indexed, the first at \(0, 1\)"
+        with np.errstate(invalid="ignore"), pytest.warns(UserWarning, match=said):
             found = match(
                 signal, crystal("cubic"), n_best=3, navigation_mask=left_out, signal_mask=dead
             )
