@@ -110,7 +110,7 @@ def _title(comparison: MapComparison) -> str:
 def _plot_maps(figure: Any, comparison: MapComparison, directions: str) -> None:
     """Draw a row of inverse pole figure maps for each map, and the colour keys at the right."""
     n = len(directions)
-    grid = figure.add_gridspec(len(comparison.maps), n + 1, width_ratios=[1.0] * n + [0.55])
+    grid = figure.add_gridspec(len(comparison.maps), n + 1, width_ratios=[1.0] * n + [0.18 * n])
     for row, (name, aligned) in enumerate(comparison.maps.items()):
         for column, direction in enumerate(directions):
             axes = figure.add_subplot(grid[row, column])

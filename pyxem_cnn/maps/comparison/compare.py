@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxem_cnn._checks import check_choice, check_positive, check_type, given_expected
+from pyxem_cnn.detector.calibration import check_beam_energy
 from pyxem_cnn.maps.comparison.agreement import grain_figures, grain_labels
 from pyxem_cnn.maps.comparison.aligned import AlignedMap, CommonPhase, align_maps
 from pyxem_cnn.maps.comparison.disagreement import find_causes, modulo_twins, pair_misorientation
@@ -99,6 +100,7 @@ def compare_crystal_maps(
     check_choice("group", group, (None, "Laue", "point"))
     if accelerating_voltage is not None:
         check_positive("accelerating_voltage", accelerating_voltage, remedy="It is in kV.")
+        check_beam_energy(accelerating_voltage, "accelerating_voltage")
     maps = _given_maps(a, b, truth, names)
     group = _group_of(maps) if group is None else group
     aligned, phases, shared = align_maps(maps)

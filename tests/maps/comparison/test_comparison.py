@@ -349,6 +349,7 @@ def test_maps_with_nothing_in_common(rng) -> None:
         ({"tolerance": 0}, "tolerance"),
         ({"group": "laue"}, "Did you mean 'Laue'"),
         ({"accelerating_voltage": -200}, "kV"),
+        ({"accelerating_voltage": 200_000}, "accelerating_voltage: got 200000, .* in kV, not in V"),
         ({"names": ("a", "a")}, "two different texts"),
     ],
 )
