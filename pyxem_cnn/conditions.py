@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+import math
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pyxem_cnn import augmentations as aug
+from pyxem_cnn._checks import check_positive, given_expected
 
 if TYPE_CHECKING:
     from pyxem_cnn.detector.polar import PolarGrid
@@ -15,6 +17,20 @@ if TYPE_CHECKING:
     Library = ZoneAxisLibrary | DynamicalLibrary
 
 __all__ = ["Conditions"]
+
+# Ranges that are drawn evenly in the logarithm.
+_LOGARITHMIC = (
+    "electrons",
+    "spot_sigma",
+    "disc_radius",
+    "relrod_width",
+    "direct_beam",
+    "gaussian_width",
+    "half_width",
+    "pixel",
+)
+# Single numbers that are no shares, in 1/angstrom or spreads of a logarithm.
+_AMOUNTS = ("intensity_spread", "position_spread", "center_error")
 
 
 @dataclass(frozen=True)
@@ -110,6 +126,17 @@ class Conditions:
     overlap: float = 0.1
     decoys: float = 0.15
 
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, tuple):
+                _check_range(field.name, value)
+            elif field.name in _AMOUNTS:
+                check_positive(field.name, value, allow_zero=True)
+            elif check_positive(field.name, value, allow_zero=True) > 1:
+                raise ValueError(given_expected(field.name, value, "a share from 0 to 1"))
+
     def fitted_to(self, library: Library, grid: PolarGrid) -> Conditions:
         """Return conditions that make sense for a library of a crystal and a grid.
 
@@ -158,6 +185,21 @@ class Conditions:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
         return asdict(self)
+
+
+def _check_range(name: str, span: Any) -> None:
+    """Raise unless a range is two numbers, the lower one first, of a size that can be drawn."""
+    kind = "above zero" if name in _LOGARITHMIC else "of zero or more"
+    expected = f"two numbers {kind}, the lower one first"
+    if not isinstance(span, tuple | list) or len(span) != 2:
+        remedy = f"One value for all patterns is {name}=(value, value)."
+        raise TypeError(given_expected(name, span, expected, remedy))
+    low, high = (check_positive(name, v, allow_zero=name not in _LOGARITHMIC) for v in span)
+    if high < low:
+        raise ValueError(given_expected(name, span, expected))
+    limit = {"background": 1.0, "hot_pixels": 1.0}.get(name, math.inf)
+    if high >= limit:
+        raise ValueError(given_expected(name, span, "shares from 0 to below 1"))
 
 
 def _capped(span: aug.Range, largest: float) -> aug.Range:

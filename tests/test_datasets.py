@@ -499,6 +499,25 @@ class TestConditions:
         assert (library.spots.intensity == 0).any()
         assert Conditions().fitted_to(library, GRID).relrod_width[1] <= 0.4 * 0.02 + 1e-6
 
+    @pytest.mark.parametrize(
+        ("wrong", "error", "message"),
+        [
+            ({"electrons": 1e4}, TypeError, r"electrons: got 10000.0.* electrons=\(value, value\)"),
+            ({"electrons": (1, 10, 100)}, TypeError, "electrons"),
+            ({"electrons": (0, 1e4)}, ValueError, "electrons: got 0, expected a number above zero"),
+            ({"electrons": (1e4, 1e3)}, ValueError, "the lower one first"),
+            ({"debye_waller": (-1.0, 1.0)}, ValueError, "debye_waller"),
+            ({"background": (0.0, 1.0)}, ValueError, "background.* below 1"),
+            ({"hot_pixels": (0.0, 2.0)}, ValueError, "hot_pixels.* below 1"),
+            ({"discs": 1.5}, ValueError, "discs: got 1.5, expected a share from 0 to 1"),
+            ({"discs": -0.1}, ValueError, "discs"),
+            ({"center_error": (0.0, 0.1)}, TypeError, "center_error"),
+        ],
+    )
+    def test_refused(self, wrong, error, message):
+        with pytest.raises(error, match=message):
+            Conditions(**wrong)
+
     def test_validation(self):
         measured = Conditions().measured_at(300.0)
         assert measured.electrons == (300.0, 300.0)
