@@ -63,7 +63,7 @@ def check_thicknesses(thicknesses: Any, n: int | None = None) -> np.ndarray:
     Warns
     -----
     UserWarning
-        If all of them are below 100 angstrom.
+        If all of them are below 100 angstrom, unless each orientation has its own.
     """
     values = np.asarray(thicknesses, dtype=np.float64)
     if values.ndim == 2 and n is not None:
@@ -73,7 +73,7 @@ def check_thicknesses(thicknesses: Any, n: int | None = None) -> np.ndarray:
     expected = "thicknesses above zero, in angstrom"
     if values.size == 0 or not np.all(np.isfinite(values) & (values > 0)):
         raise ValueError(given_expected("thicknesses", values.tolist(), expected))
-    if values.max() < 100:
+    if values.ndim == 1 and values.max() < 100:
         warnings.warn(
             given_expected(
                 "thicknesses",

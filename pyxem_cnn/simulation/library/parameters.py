@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ AZIMUTHS, AZIMUTHS_OF_EACH = 72, 36
 _FINEST_SPACING = 0.33
 _MOST_ZONE_AXES = 32_000
 _FEWEST_ZONE_AXES = 2_000
+# Thicknesses up to this number may be meant as nanometres.
+_NANOMETRES = 100.0
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,18 @@ class LibraryParameters:
             In kV.
         **options
             Other attributes; those that are given are kept.
+
+        Warns
+        -----
+        UserWarning
+            If the largest thickness is 100 angstrom or less.
         """
         parameters = cls(crystal, accelerating_voltage, **options)
+        if parameters.thicknesses[1] <= _NANOMETRES:
+            expected = "angstrom, as in (200, 1000) for 20 to 100 nm"
+            remedy = "Multiply by 10 if these are nanometres."
+            told = given_expected("thicknesses", parameters.thicknesses, expected, remedy)
+            warnings.warn(told, UserWarning, stacklevel=2)
         if "n_beams" not in options:
             parameters = replace(parameters, n_beams=_beams_for(crystal, parameters.k_max))
         if "n_zone_axes" in options:

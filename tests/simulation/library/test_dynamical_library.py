@@ -23,7 +23,11 @@ from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
 from pyxem_cnn.simulation.library.dynamical_library import ARRAYS, mirror_rotation
 from pyxem_cnn.simulation.library.file import simulate_library
 from pyxem_cnn.simulation.library.parameters import BUDGET, LibraryParameters
-from pyxem_cnn.simulation.library.simulate import library_orientations, make_simulator
+from pyxem_cnn.simulation.library.simulate import (
+    library_orientations,
+    make_simulator,
+    simulate_chunk,
+)
 from pyxem_cnn.simulation.sampling import in_fundamental_sector, zone_axis_grid
 from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
 from tests._crystals import crystal
@@ -389,6 +393,18 @@ class TestParameters:
     def test_refusals(self, options, words):
         with pytest.raises(ValueError, match=words):
             LibraryParameters(crystal("cubic"), 200, **options)
+
+    @pytest.mark.filterwarnings("error")
+    def test_nanometres_are_noticed(self):
+        with pytest.warns(UserWarning, match=r"got \(20.0, 100.0\).* Multiply by 10"):
+            parameters = LibraryParameters.within_budget(
+                crystal("cubic"), 200, thicknesses=(20, 100), n_zone_axes=50, n_beams=12
+            )
+        # And not once more for every part of the simulation.
+        chunk = simulate_chunk(
+            make_simulator(parameters), parameters, 0.5, library_orientations(parameters)[:2], 0
+        )
+        assert chunk["thickness"].max() < 100
 
     def test_volts_refused(self):
         with pytest.raises(ValueError, match="accelerating_voltage: got 200000, .* kV"):
