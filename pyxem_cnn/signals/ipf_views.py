@@ -84,8 +84,8 @@ def ipf_colormap(
         from pyxem.signals.indexation_results import get_ipf_annotation_markers
 
         key = get_ipf_annotation_markers(phases[0])
-        options = {"plot_on_signal": False, "plot_marker": False, "plot_signal": False}
-        signal.add_marker(key, permanent=True, **options)
+        # The map is the signal of this signal, which has no navigator.
+        signal.add_marker(key, permanent=True, plot_marker=False, plot_signal=False)
     return signal
 
 
@@ -140,13 +140,17 @@ def ipf_markers(
 def _points_in_ipf(
     phase_id: int, group: Any, direction: Vector3d, rows: np.ndarray, _: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return stereographic positions (n, 2) and relative scores (n,), the best one last."""
+    """Return stereographic positions (n, 2) and relative scores (n,), the best one last.
+
+    Where the phase has no orientation, one position of NaN.
+    """
     from orix.projections import StereographicProjection
     from orix.quaternion import Rotation
 
     mine = rows[(rows[:, 0] == phase_id) & np.isfinite(rows[:, _QUATERNION]).all(axis=1)][::-1]
     if not len(mine):
-        return np.zeros((0, 2)), np.zeros(0)
+        # One point that is nowhere: matplotlib refuses an empty array of alphas.
+        return np.full((1, 2), np.nan), np.zeros(1)
     vectors = Rotation(mine[:, _QUATERNION]) * direction
     xy = StereographicProjection().vector2xy(vectors.in_fundamental_sector(group))
     scores = mine[:, _SCORE].astype(float)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dask.array as da
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hyperspy.signals import Signal2D
@@ -99,12 +100,42 @@ def test_ipf_markers_lie_inside_their_outlines(
         for index in np.ndindex(4, 6):
             rows = prediction.data[index]
             here = np.count_nonzero(rows[:, 0] == phase_id)
-            assert places[index].shape == (here, 2)
-            assert alphas[index].shape == (here,)
-            if here:
+            # matplotlib wants a point where there is none.
+            assert places[index].shape == (max(here, 1), 2)
+            assert alphas[index].shape == (max(here, 1),)
+            if not here:
+                assert np.isnan(places[index]).all()
+            else:
                 assert Path(tolerant).contains_points(places[index]).all()
                 scores = rows[::-1, 1]  # the best one is drawn last
                 np.testing.assert_allclose(alphas[index], scores / scores.max(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_ipf_markers_are_drawn_where_a_phase_is_not(
+    prediction: OrientationPrediction, lazy: bool
+) -> None:
+    signal = Signal2D(np.zeros((4, 6, 8, 8), np.uint8))
+    markers = (prediction.as_lazy() if lazy else prediction).to_ipf_markers()
+    signal.plot()
+    signal.add_marker(markers, permanent=False)  # not indexed at (0, 0)
+    for indices in ((5, 3), (1, 1), (0, 2)):
+        signal.axes_manager.indices = indices
+        found = [np.isfinite(markers[i]._collection.get_offsets()).any() for i in (3, 7)]
+        assert found == [indices == (0, 2), indices == (5, 3)]
+    plt.close("all")
+
+
+def test_colormap_and_phase_map_can_be_looked_at(prediction: OrientationPrediction) -> None:
+    prediction.phases = [crystal("cubic")]
+    prediction.data[:, :3, :, 0] = prediction.data[:, 3:, :, 0] = 0
+    colormap = prediction.to_ipf_colormap()
+    colormap.plot()
+    assert len(colormap._plot.signal_plot.ax_markers) == 3  # the colour key
+    prediction.to_phase_map().plot()
+    patterns = Signal2D(np.zeros((4, 6, 8, 8), np.uint8))
+    patterns.plot(navigator=prediction.to_ipf_colormap())
+    plt.close("all")
 
 
 def test_ipf_marker_of_a_known_direction(prediction: OrientationPrediction) -> None:
