@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_positive
+from pyxem_cnn._checks import check_positive, check_type
 
 if TYPE_CHECKING:
     import torch
@@ -186,7 +186,8 @@ def train(
     from pyxem_cnn.datasets import Conditions
     from pyxem_cnn.simulation.library.training_libraries import Simulation, training_libraries
 
-    config = config or TrainingConfig()
+    config = check_type("config", config or TrainingConfig(), TrainingConfig)
+    check_type("conditions", conditions, (Conditions, type(None)), "Pass Conditions(...).")
     how = Simulation(
         simulator,
         library,

@@ -77,7 +77,7 @@ def test_demo_finds_the_truth(tmp_path: Path, demo_model: Path) -> None:  # noqa
     assert result.exit_code == 0, result.output
     files = {path.name for path in out.iterdir()}
     figures = {"ipf.png", "ipf_truth.png", "scores.png", "errors.png", "comparison.png"}
-    others = {"scan.zspy", "map.ang", "map.h5", "map_templates.h5", "comparison.csv"}
+    others = {"scan.zspy", "map.ang", "map.h5", "map_templates.h5", "truth.h5", "comparison.csv"}
     assert files == others | figures
     rows = [line for line in result.output.splitlines() if "inside grains" in line]
     cells = [[cell.strip() for cell in row.strip("│").split("│")] for row in rows]

@@ -395,6 +395,11 @@ class TestSimulation:
 
 
 class TestArguments:
+    @pytest.mark.parametrize("name", ["conditions", "config"])
+    def test_dictionaries_are_refused_before_anything_is_simulated(self, name):
+        with pytest.raises(TypeError, match=rf"{name}: got .*expected"):
+            train(crystal("cubic"), accelerating_voltage=200, **{name: {"seed": 1}})
+
     def test_simulator(self):
         with pytest.raises(ValueError, match=r"simulator.*'bloch', 'kinematic'"):
             train(crystal("cubic"), accelerating_voltage=200, simulator="blotch")

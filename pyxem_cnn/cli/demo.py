@@ -86,8 +86,8 @@ class _Files:
         return {"ipf": self.folder / "ipf.png", "scores": self.folder / "scores.png"}
 
     @property
-    def truth(self) -> Path:
-        return self.folder / "ipf_truth.png"
+    def truth(self) -> list[Path]:
+        return [self.folder / "truth.h5", self.folder / "ipf_truth.png"]
 
     @property
     def errors(self) -> Path:
@@ -98,8 +98,8 @@ class _Files:
         return [self.folder / "comparison.png", self.folder / "comparison.csv"]
 
     def all(self) -> list[Path]:
-        figures = [*self.figures.values(), self.truth, self.errors]
-        return [self.scan, *self.maps, self.templates, *figures, *self.comparison]
+        figures = [*self.figures.values(), self.errors]
+        return [self.scan, *self.maps, self.templates, *self.truth, *figures, *self.comparison]
 
 
 @dataclass
@@ -173,11 +173,13 @@ def _save(run: _Run) -> None:
     for path in files.maps:
         save_crystal_map(xmap, path, overwrite=True)
     save_crystal_map(run.maps[_TEMPLATES], files.templates, overwrite=True)
+    truth_map, truth_picture = files.truth
+    save_crystal_map(run.truth, truth_map, overwrite=True)
     save_figures(xmap, files.figures)
     picture, numbers = files.comparison
     run.comparison.save(numbers, overwrite=True)
     for path, figure in (
-        (files.truth, plot_ipf_maps(run.truth, title="True orientations")),
+        (truth_picture, plot_ipf_maps(run.truth, title="True orientations")),
         (files.errors, plot_error_map(xmap, run.truth, title="Demo scan")),
         (picture, run.comparison.plot()),
     ):

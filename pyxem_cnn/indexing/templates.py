@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,29 @@ class TemplateSettings:
         return self.max_excitation_error / 3 if width is None else width
 
 
+# What relrods take of the excitation error: 1 / thickness of 50 angstrom.
+_RELROD = 0.02
+
+
+def _warn_if_too_coarse(resolution: float, settings: TemplateSettings) -> None:
+    """Warn if patterns between two templates have spots that neither of them has."""
+    shift = np.deg2rad(resolution / 2)  # of a spot at 1 1/angstrom, along the beam
+    if shift + _RELROD <= settings.max_excitation_error:
+        return
+    wanted = f"{shift + _RELROD:.2g}"
+    expected = (
+        f"templates so near that {wanted} 1/angstrom, by which spots between two of them leave the "
+        f"Ewald sphere, stay below max_excitation_error={settings.max_excitation_error:g}"
+    )
+    remedy = (
+        "Many orientations will be wrong. Choose a smaller resolution, or pass "
+        f"settings=TemplateSettings(max_excitation_error={wanted})."
+    )
+    warnings.warn(
+        given_expected("resolution", resolution, expected, remedy), UserWarning, stacklevel=5
+    )
+
+
 def simulate_templates(
     crystals: Sequence[CrystalStructure],
     resolution: float,
@@ -117,6 +141,7 @@ def simulate_templates(
     from orix.quaternion import Rotation
 
     check_positive("resolution", resolution, remedy="It is in degrees.")
+    _warn_if_too_coarse(resolution, settings)
     grids = [zone_axis_grid(c.laue_group_matrices(), spacing=resolution) for c in crystals]
     # diffsims keeps a single template in another form than many.
     grids = [grid if len(grid) > 1 else np.repeat(grid, 2, axis=0) for grid in grids]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -230,3 +232,15 @@ class TestTemplates:
         templates = simulate_templates([crystal("cubic")], 15.0, 200, RADIUS, QUICK)
         with pytest.raises(ValueError, match="no spot within 0.2"):
             BinnedTemplates(templates, PolarGrid(10, 180, 0, 0.2), 0.5)
+
+
+def test_coarse_templates_are_warned_of():
+    from pyxem_cnn.indexing.templates import TemplateSettings, _warn_if_too_coarse
+
+    with pytest.warns(UserWarning, match=r"resolution: got 6, .*0\.072 1/angstrom"):
+        _warn_if_too_coarse(6, TemplateSettings())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _warn_if_too_coarse(4, TemplateSettings())
+        # What the message advises.
+        _warn_if_too_coarse(6, TemplateSettings(max_excitation_error=0.073))
