@@ -159,6 +159,23 @@ class TestCompare:
         assert "unexplained" in strict.text or "neighbour" in strict.text
         assert "unexplained" not in lax.text
 
+    def test_what_a_foreign_file_does_not_say(self, maps, tmp_path: Path) -> None:
+        truth, _ = maps
+        cif = tmp_path / "si.cif"
+        cif.write_text(CIF)
+        same = run("compare", truth, truth)
+        assert "100.0 %" in same.text
+        # The same angles in a frame with y down are other orientations.
+        other = run("compare", truth, truth, "--frame", "image")
+        assert other.exit_code == 0, other.output
+        assert "100.0 %" not in other.text
+        assert_refused(run("compare", truth, truth, "--frame", "lba"), "frame", "'lab'")
+        twins = run("compare", truth, truth, "--voltage", 200, "--cif", cif)
+        assert twins.exit_code == 0, twins.output
+        assert "modulo twins" in twins.text
+        cropped = run("compare", truth, truth, "--origin", 1000, 0)
+        assert_refused(cropped, "x 1000 to 1055")
+
     def test_missing_file(self, maps, tmp_path: Path) -> None:
         assert_refused(run("compare", maps[0], tmp_path / "none.h5"), "none.h5")
 

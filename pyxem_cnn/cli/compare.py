@@ -29,6 +29,24 @@ def compare(
     voltage: Annotated[
         float | None, typer.Option(help="In kV: count modulo pseudo-symmetric twins, too.")
     ] = None,
+    cif: Annotated[
+        list[Path] | None,
+        typer.Option(help="Structures with their atoms, for twins; repeat for several phases."),
+    ] = None,
+    frame: Annotated[
+        str, typer.Option(help="Of the second map: 'lab' (y up) or 'image' (y down).")
+    ] = "lab",
+    crystal_axes: Annotated[
+        str, typer.Option(help="Of the second map: 'x||a, z||c*' or 'x||a*, z||c' (Oxford).")
+    ] = "x||a, z||c*",
+    threshold: Annotated[
+        tuple[str, float] | None,
+        typer.Option(metavar="NAME VALUE", help="Least value that indexed points of it have."),
+    ] = None,
+    origin: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="X Y", help="Scan coordinates of its first point."),
+    ] = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -38,14 +56,18 @@ def compare(
         refuse_existing(written, overwrite)
 
         from pyxem_cnn.maps.comparison.compare import compare_crystal_maps
+        from pyxem_cnn.maps.files.reading import load_crystal_map
 
+        phases = list(cif) if cif else None
+        foreign = {"frame": frame, "crystal_axes": crystal_axes}
+        foreign |= {"threshold": threshold, "origin": origin}
         # The third map has the name "truth" for itself.
         names = (first.stem, second.stem)
         told_apart = len({*names, "truth"}) == 3
         comparison = compare_crystal_maps(
-            first,
-            second,
-            truth=truth,
+            load_crystal_map(first, phases=phases),
+            load_crystal_map(second, phases=phases, **foreign),
+            truth=None if truth is None else load_crystal_map(truth, phases=phases),
             tolerance=tolerance,
             accelerating_voltage=voltage,
             names=names if told_apart else ("a", "b"),
