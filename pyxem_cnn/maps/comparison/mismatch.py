@@ -10,8 +10,7 @@ import numpy as np
 from pyxem_cnn.maps.comparison.aligned import AlignedMap, CommonPhase
 from pyxem_cnn.maps.comparison.disagreement import pair_misorientation
 from pyxem_cnn.maps.comparison.frames import LabRotation, find_lab_rotation
-from pyxem_cnn.maps.files.crystal_axes import CRYSTAL_AXES
-from pyxem_cnn.maps.files.foreign_axes import turn_of_axes
+from pyxem_cnn.maps.files.crystal_axes import CRYSTAL_AXES, turn_of_axes
 from pyxem_cnn.rotations import conjugate, multiply
 
 __all__ = ["explain_mismatch"]

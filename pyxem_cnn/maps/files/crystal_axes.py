@@ -20,7 +20,7 @@ from pyxem_cnn.rotations import from_matrix, multiply
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap, Phase
 
-__all__ = ["CRYSTAL_AXES", "OURS", "with_crystal_axes"]
+__all__ = ["CRYSTAL_AXES", "OURS", "turn_of_axes", "with_crystal_axes"]
 
 OURS = "x||a, z||c*"
 CRYSTAL_AXES = (OURS, "x||a*, z||c")
@@ -56,7 +56,7 @@ def with_crystal_axes(xmap: CrystalMap, crystal_axes: str) -> CrystalMap:
     for phase_id, phase in xmap.phases:
         if phase_id >= 0:
             here = _of_phase(xmap, phase_id, data.shape[:-1])
-            data[here] = multiply(_turn(phase), data[here])
+            data[here] = multiply(turn_of_axes(phase, crystal_axes), data[here])
     # Not xmap.deepcopy(): with points left out, orix 0.15 cannot always copy the properties.
     other = copy.copy(xmap)
     other._rotations = Rotation(data)
@@ -71,8 +71,24 @@ def _of_phase(xmap: CrystalMap, phase_id: int, shape: tuple[int, ...]) -> np.nda
     return ids == phase_id
 
 
-def _turn(phase: Phase) -> np.ndarray:
-    """Return the quaternion that takes vectors from the axes of orix to x || a*, z || c."""
+def turn_of_axes(phase: Phase, crystal_axes: str) -> np.ndarray:
+    """Return the rotation from our axes in a crystal (x || a, z || c*) to others.
+
+    Parameters
+    ----------
+    phase
+        With a cell.
+    crystal_axes
+        One of `CRYSTAL_AXES`.
+
+    Returns
+    -------
+    quaternion
+        Shape (4,). It takes vectors from our axes to the others, and orientations when it is
+        multiplied on the crystal side.
+    """
+    if crystal_axes == OURS:
+        return np.array([1.0, 0.0, 0.0, 0.0])
     lattice = phase.structure.lattice
     x, z = lattice.recbase[:, 0], lattice.base[2]  # orthogonal in every cell
     x, z = x / np.linalg.norm(x), z / np.linalg.norm(z)

@@ -7,34 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pyxem_cnn._checks import check_choice
-from pyxem_cnn.maps.building import build_crystal_map
-from pyxem_cnn.maps.files.crystal_axes import CRYSTAL_AXES, OURS, with_crystal_axes
+from pyxem_cnn.maps.files.crystal_axes import CRYSTAL_AXES, OURS, turn_of_axes
 from pyxem_cnn.rotations import conjugate, multiply
 
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap, Phase
 
-__all__ = ["differ_in", "from_crystal_axes", "turn_of_axes"]
-
-
-def turn_of_axes(phase: Phase, crystal_axes: str) -> np.ndarray:
-    """Return the rotation from our axes in a crystal (x || a, z || c*) to other ones.
-
-    Parameters
-    ----------
-    phase
-        With a cell.
-    crystal_axes
-        One of :data:`pyxem_cnn.maps.files.crystal_axes.CRYSTAL_AXES`.
-
-    Returns
-    -------
-    quaternion
-        Shape (4,). It takes vectors from our axes to the others, and orientations when it is
-        multiplied on the crystal side.
-    """
-    point = build_crystal_map(np.array([[1.0, 0, 0, 0]]), np.array([0]), [phase])
-    return with_crystal_axes(point, crystal_axes)._rotations.data.reshape(4)
+__all__ = ["differ_in", "from_crystal_axes"]
 
 
 def differ_in(phase: Phase) -> bool:
