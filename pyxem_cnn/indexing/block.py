@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "LEFT_OUT", "NOT_INDEXED", "BlockPredictor"]
 
-COLUMNS = ("phase_id", "score", "a", "b", "c", "d", "reliability", "phase_probability")
+COLUMNS = (
+    *("phase_id", "score", "a", "b", "c", "d", "reliability", "phase_probability"),
+    *("thickness", "share", "entropy", "vacuum_probability", "amorphous_probability"),
+)
 """What stands in the last axis of a prediction, in order."""
 
 NOT_INDEXED = -1.0
 LEFT_OUT = np.nan  # phase id of masked scan positions
 
 _PHASE, _SCORE, _QUATERNION, _RELIABILITY, _PROBABILITY = 0, 1, slice(2, 6), 6, 7
+# What not every network tells: fields of Decoded that are columns by the same name.
+_OPTIONAL = {name: COLUMNS.index(name) for name in COLUMNS[8:]}
 
 # Blocks of several threads take turns on a GPU, so that its memory holds one batch.
 _GPU = threading.Lock()
@@ -79,7 +84,7 @@ class BlockPredictor:
         Returns
         -------
         predictions
-            Shape (..., n_best, 8), float32; the last axis holds `COLUMNS`.
+            Shape (..., n_best, n_columns), float32; the last axis holds `COLUMNS`.
         """
         navigation = patterns.shape[:-2]
         n = int(np.prod(navigation))
@@ -97,7 +102,7 @@ class BlockPredictor:
         return result.reshape(*navigation, self.n_best, len(COLUMNS))
 
     def _predict(self, patterns: np.ndarray, shifts: np.ndarray | None) -> np.ndarray:
-        """Return (n, n_best, 8) of a batch."""
+        """Return (n, n_best, n_columns) of a batch."""
         pairs = enumerate(zip(self.models, self.operators, strict=True))
         parts = [self._one_phase(i, m, op, patterns, shifts) for i, (m, op) in pairs]
         rows = parts[0] if len(parts) == 1 else _compete(parts, self.n_best)
@@ -114,7 +119,7 @@ class BlockPredictor:
         patterns: np.ndarray,
         shifts: np.ndarray | None,
     ) -> np.ndarray:
-        """Return (n, n_best, 8) of one model; patterns it cannot read are not indexed."""
+        """Return (n, n_best, n_columns) of one model; patterns it cannot read are not indexed."""
         counts, mask = operator(patterns, shifts)
         rows = np.full((len(counts), self.n_best, len(COLUMNS)), np.nan, dtype=np.float32)
         rows[..., _PHASE] = NOT_INDEXED
@@ -124,11 +129,15 @@ class BlockPredictor:
         if not readable.all():
             counts, mask = counts[readable], (mask[readable] if mask.ndim == 3 else mask)
         decoded = self._decode(model, counts, mask)
-        part = np.empty((len(counts), self.n_best, len(COLUMNS)), dtype=np.float32)
+        part = np.full((len(counts), self.n_best, len(COLUMNS)), np.nan, dtype=np.float32)
         part[..., _SCORE] = decoded.scores
         part[..., _QUATERNION] = decoded.quaternions
         part[..., _RELIABILITY] = decoded.reliability[:, None]
         part[..., _PROBABILITY] = decoded.phase_probability[:, None]
+        for name, column in _OPTIONAL.items():
+            values = getattr(decoded, name)
+            if values is not None:
+                part[..., column] = values if values.ndim == 2 else values[:, None]
         found = np.isfinite(part[..., _QUATERNION]).all(axis=-1)
         part[~found] = np.nan
         part[..., _PHASE] = np.where(found, phase_id, NOT_INDEXED)
@@ -151,7 +160,7 @@ def _readable(counts: np.ndarray) -> np.ndarray:
 
 
 def _compete(parts: list[np.ndarray], n_best: int) -> np.ndarray:
-    """Merge the rows (n, n_best, 8) of several phases.
+    """Merge the rows (n, n_best, n_columns) of several phases.
 
     The first row is the best orientation of the phase with the largest phase probability; the
     others follow by score times phase probability, of whatever phase they are.

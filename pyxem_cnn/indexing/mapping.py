@@ -124,7 +124,7 @@ def resolve_batch_size(batch_size: int | None, device: Any) -> int:
 def _lazy_predictions(
     predictor: BlockPredictor, data: Any, left_out: np.ndarray | None, shifts: Any
 ) -> da.Array:
-    """Return predictions (navigation..., n_best, 8) as a dask array; nothing is computed."""
+    """Return predictions (navigation..., n_best, n_columns) as a dask array; nothing is computed."""
     import dask.array as da
 
     patterns = in_blocks(data)

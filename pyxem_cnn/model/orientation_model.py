@@ -208,7 +208,7 @@ class OrientationModel:
         with torch.inference_mode():
             mask = as_input(mask, device).expand(n_patterns, *self.grid.shape)
             decoded = self.target.decode(module(as_input(counts, device), mask), n_best)
-            return Decoded(*(part.cpu() for part in decoded))
+            return decoded.cpu()
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -31,13 +31,39 @@ class Decoded(NamedTuple):
         ``100 (1 - p2 / p1)``, shape (n_patterns,): p1 is the best score, p2 that of the best
         candidate further away from it than a stated angle.
     phase_probability
-        Probability that the pattern belongs to the model's phase at all, shape (n_patterns,).
+        Probability that the pattern belongs to the phase of its best orientation, shape
+        (n_patterns,).
+    phase
+        Place of each orientation's phase among those of the model, shape (n_patterns, n_best),
+        int64; None for models of one phase.
+    thickness
+        Of the specimen in angstrom, as each orientation has it, shape (n_patterns, n_best); None
+        where the network does not tell.
+    share
+        How much of the pattern's diffraction each orientation explains, 0 to 1, shape
+        (n_patterns, n_best); None where the network does not tell.
+    entropy
+        Of the probabilities of all orientations, in nats, shape (n_patterns,); None where the
+        network does not tell.
+    vacuum_probability, amorphous_probability
+        Probability that the pattern is that of no specimen or of no crystal, shape (n_patterns,);
+        None where the network does not tell.
     """
 
     quaternions: Tensor
     scores: Tensor
     reliability: Tensor
     phase_probability: Tensor
+    phase: Tensor | None = None
+    thickness: Tensor | None = None
+    share: Tensor | None = None
+    entropy: Tensor | None = None
+    vacuum_probability: Tensor | None = None
+    amorphous_probability: Tensor | None = None
+
+    def cpu(self) -> Decoded:
+        """Return the same on the CPU."""
+        return Decoded(*(part if part is None else part.cpu() for part in self))
 
 
 @runtime_checkable
