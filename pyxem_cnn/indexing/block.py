@@ -43,7 +43,7 @@ class BlockPredictor:
     Attributes
     ----------
     models
-        One for each phase; the phase id is the place in this tuple.
+        Each of one or several phases; the phase ids run over all phases of all models.
     operators
         One for each model, from raw pixels to the model's grid.
     n_best
@@ -103,17 +103,19 @@ class BlockPredictor:
 
     def _predict(self, patterns: np.ndarray, shifts: np.ndarray | None) -> np.ndarray:
         """Return (n, n_best, n_columns) of a batch."""
-        pairs = enumerate(zip(self.models, self.operators, strict=True))
-        parts = [self._one_phase(i, m, op, patterns, shifts) for i, (m, op) in pairs]
+        parts, first_phase = [], 0
+        for model, operator in zip(self.models, self.operators, strict=True):
+            parts.append(self._one_model(first_phase, model, operator, patterns, shifts))
+            first_phase += len(model.crystals)
         rows = parts[0] if len(parts) == 1 else _compete(parts, self.n_best)
         if self.to_scan is not None:
             turn = np.asarray(self.to_scan, dtype=np.float32)
             rows[..., _QUATERNION] = multiply(rows[..., _QUATERNION], turn)
         return rows
 
-    def _one_phase(
+    def _one_model(
         self,
-        phase_id: int,
+        first_phase: int,
         model: OrientationModel,
         operator: ResamplingOperator,
         patterns: np.ndarray,
@@ -140,7 +142,8 @@ class BlockPredictor:
                 part[..., column] = values if values.ndim == 2 else values[:, None]
         found = np.isfinite(part[..., _QUATERNION]).all(axis=-1)
         part[~found] = np.nan
-        part[..., _PHASE] = np.where(found, phase_id, NOT_INDEXED)
+        phase = 0 if decoded.phase is None else decoded.phase.numpy()
+        part[..., _PHASE] = np.where(found, first_phase + phase, NOT_INDEXED)
         rows[readable] = part
         return rows
 
@@ -160,10 +163,10 @@ def _readable(counts: np.ndarray) -> np.ndarray:
 
 
 def _compete(parts: list[np.ndarray], n_best: int) -> np.ndarray:
-    """Merge the rows (n, n_best, n_columns) of several phases.
+    """Merge the rows (n, n_best, n_columns) of several models.
 
-    The first row is the best orientation of the phase with the largest phase probability; the
-    others follow by score times phase probability, of whatever phase they are.
+    The first row is the best orientation of the model whose best phase has the largest phase
+    probability; the others follow by score times phase probability, of whatever phase they are.
     """
     rows = np.concatenate(parts, axis=1)
     missing = rows[..., _PHASE] == NOT_INDEXED
@@ -172,10 +175,10 @@ def _compete(parts: list[np.ndarray], n_best: int) -> np.ndarray:
     probability = rows[..., _PROBABILITY]
     probability = np.where(np.isnan(probability), score, probability)
     joint = score * probability
-    first_of_phase = np.arange(rows.shape[1]) % n_best == 0
+    first_of_model = np.arange(rows.shape[1]) % n_best == 0
     # Between equal probabilities, such as unknown ones, the score decides, not the order of models.
     decisive = probability.astype(np.float64) + 1e-9 * joint
-    winner = np.where(first_of_phase & ~missing, decisive, -1).argmax(axis=1)
+    winner = np.where(first_of_model & ~missing, decisive, -1).argmax(axis=1)
     joint[np.arange(len(rows)), winner] = 2
     order = np.argsort(np.where(missing, 2, -joint), axis=1, kind="stable")[:, :n_best]
     return np.take_along_axis(rows, order[..., None], axis=1)

@@ -124,7 +124,7 @@ def resolve_batch_size(batch_size: int | None, device: Any) -> int:
 def _lazy_predictions(
     predictor: BlockPredictor, data: Any, left_out: np.ndarray | None, shifts: Any
 ) -> da.Array:
-    """Return predictions (navigation..., n_best, n_columns) as a dask array; nothing is computed."""
+    """Return predictions (navigation..., n_best, n_columns) as dask array; nothing is computed."""
     import dask.array as da
 
     patterns = in_blocks(data)
@@ -176,8 +176,9 @@ def _as_prediction(
         {
             "OrientationPrediction": {
                 "columns": list(COLUMNS),
-                "phases": [model.crystal.to_dict() for model in models],
-                "models": [_model_info(model) for model in models],
+                "phases": [one.to_dict() for model in models for one in model.crystals],
+                # One entry for each phase: that of the model that read it.
+                "models": [_model_info(model) for model in models for _ in model.crystals],
                 "frame": "detector" if rotation_to_scan(geometry) is None else "scan",
                 "group": "point" if models[0].polarity else "Laue",
                 "pattern_frame": PatternFrame.from_signal(signal, geometry).to_json(),

@@ -230,6 +230,11 @@ def _read_metadata(data: bytes, source: str) -> dict[str, Any]:
     missing = [name for name in REQUIRED if name not in metadata]
     if missing:
         raise ModelFileError(f"The metadata of {source} lack {missing}. Write the file again.")
+    if not isinstance(metadata["phases"], list) or not metadata["phases"]:
+        raise ModelFileError(
+            f"The metadata of {source} name the phases {metadata['phases']!r}, expected a list of "
+            "one or several crystals. Write the file again."
+        )
     return metadata
 
 

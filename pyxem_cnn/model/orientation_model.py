@@ -231,16 +231,29 @@ class OrientationModel:
         return bool(self._content.metadata.get("polarity", False))
 
     @cached_property
-    def crystal(self) -> CrystalStructure:
-        """The crystal structure."""
+    def crystals(self) -> tuple[CrystalStructure, ...]:
+        """The crystal structures of all phases that the model tells apart, one or several.
+
+        A place in this tuple is what `Decoded.phase` means.
+        """
         from pyxem_cnn.phases import CrystalStructure
 
-        return CrystalStructure.from_dict(self._content.metadata["phases"][0])
+        return tuple(CrystalStructure.from_dict(one) for one in self._content.metadata["phases"])
 
     @cached_property
+    def phases(self) -> list[Phase]:
+        """The crystal structures of all phases as orix phases, in the order of `crystals`."""
+        return [crystal.to_phase() for crystal in self.crystals]
+
+    @property
+    def crystal(self) -> CrystalStructure:
+        """The crystal structure, of a model of several phases that of the first one."""
+        return self.crystals[0]
+
+    @property
     def phase(self) -> Phase:
-        """The crystal structure as orix Phase."""
-        return self.crystal.to_phase()
+        """The crystal structure as orix Phase, of a model of several phases the first one."""
+        return self.phases[0]
 
     def __repr__(self) -> str:
         """Return a table of what the model is."""

@@ -105,7 +105,10 @@ class OrientationPrediction(PredictionViews, Signal2D):
 
     @property
     def model_info(self) -> list[dict[str, Any]]:
-        """Name and hash of every model that was used; ``models`` are HyperSpy's fitted models."""
+        """Name, hash, voltage and reach of each phase's model, in the order of `phases`.
+
+        It is not called ``models``, as those are HyperSpy's fitted models.
+        """
         return self._list("models")
 
     @model_info.setter

@@ -15,6 +15,18 @@ from pyxem_cnn.rotations import about_z, multiply
 from pyxem_cnn.signals.orientation_prediction import COLUMNS as SIGNAL_COLUMNS
 
 
+class SeveralPhases:
+    """A model that names two phases in turn, and is surer of itself than the one in it."""
+
+    def __init__(self, model):
+        self.model, self.grid, self.crystals = model, model.grid, (model.crystal, model.crystal)
+
+    def predict(self, counts, mask, n_best, device):
+        decoded = self.model.predict(counts, mask, n_best, device)
+        phase = (torch.arange(n_best) + 1).remainder(2).expand(len(counts), n_best)
+        return decoded._replace(phase=phase, phase_probability=torch.ones(len(counts)))
+
+
 @pytest.fixture
 def predictor(model, scan, geometry):
     return make(model, scan, geometry)
@@ -38,7 +50,7 @@ def test_columns_are_those_of_the_signal():
 
 def test_block(predictor, scan):
     rows = predictor(scan.data)
-    assert rows.shape == (3, 4, 2, 8)
+    assert rows.shape == (3, 4, 2, len(COLUMNS))
     assert rows.dtype == np.float32
     np.testing.assert_allclose(rows[..., 0, 2:6], scan.rotations, atol=1e-6)
     assert (rows[..., 0] == 0).all()
@@ -58,10 +70,10 @@ def test_navigation_shape_is_kept(predictor, scan):
     expected = predictor(scan.data)
     np.testing.assert_allclose(predictor(scan.data[1, 2]), expected[1, 2], atol=1e-5)
     np.testing.assert_allclose(predictor(scan.data[1]), expected[1], atol=1e-5)
-    assert predictor(scan.data[:0]).shape == (0, 4, 2, 8)
+    assert predictor(scan.data[:0]).shape == (0, 4, 2, len(COLUMNS))
     folded = scan.data.reshape(2, 3, 2, *scan.data.shape[-2:])
     np.testing.assert_allclose(
-        predictor(folded).reshape(12, 2, 8), expected.reshape(12, 2, 8), atol=1e-5
+        predictor(folded).reshape(12, 2, -1), expected.reshape(12, 2, -1), atol=1e-5
     )
 
 
@@ -161,6 +173,17 @@ class TestCompetition:
         swapped = make((other_model, model), scan, geometry)(data)
         np.testing.assert_array_equal(swapped[:, 0, 0], [1] * 4 + [0] * 3)
         np.testing.assert_allclose(swapped[:, 0, 1:], rows[:, 0, 1:], atol=1e-5)
+
+    def test_phase_ids_run_over_all_phases_of_all_models(self, model, scan, geometry):
+        several = SeveralPhases(model)
+        alone = make(several, scan, geometry, n_best=3)(scan.data)
+        np.testing.assert_array_equal(alone[..., 0], np.broadcast_to([1, 0, 1], (3, 4, 3)))
+        first = make((several, model), scan, geometry, n_best=3)(scan.data)
+        np.testing.assert_array_equal(first[..., 0, 0], 1)
+        assert set(np.unique(first[..., 0])) <= {0, 1, 2}
+        second = make((model, several), scan, geometry, n_best=3)(scan.data)
+        np.testing.assert_array_equal(second[..., 0, 0], 2)  # after the one phase of the first
+        np.testing.assert_allclose(second[..., 0, 1:8], alone[..., 0, 1:8])
 
     def row(self, phase, score, probability, mark=0.5):
         return [phase, score, mark, mark, mark, mark, 50, probability]
