@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxem_cnn._checks import check_positive, given_expected
-from pyxem_cnn._torch import limit_threads, resolve_device
+from pyxem_cnn._torch import limit_threads
 from pyxem_cnn.detector.geometry import DetectorGeometry
 from pyxem_cnn.detector.polar import PolarGeometry, ResamplingOperator
 from pyxem_cnn.indexing.block import COLUMNS, NOT_INDEXED, BlockPredictor
+from pyxem_cnn.indexing.devices import check_device
 from pyxem_cnn.indexing.pattern_frame import PatternFrame
 from pyxem_cnn.indexing.scan import (
     as_navigation_mask,
@@ -31,11 +32,15 @@ from pyxem_cnn.model import OrientationModel, load_model
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["as_models", "check_voltage", "get_orientation_map", "resolve_batch_size"]
+__all__ = [
+    "as_models",
+    "check_voltage",
+    "get_orientation_map",
+    "what_numbers_mean",
+]
 
 _logger = logging.getLogger(__name__)
 
-_CPU_BATCH, _GPU_BATCH = 128, 2048
 # Voltages that differ by less are the same setting of a microscope.
 _VOLTAGE_TOLERANCE = 0.02
 
@@ -63,13 +68,14 @@ def get_orientation_map(
     for one in models:
         check_voltage(one, geometry)
     geometry, shifts = beam_positions(signal, geometry, find_center, beam_shift)
-    device = resolve_device(device)
+    if batch_size is not None:
+        check_positive("batch_size", batch_size, integer=True)
     predictor = BlockPredictor(
         models=models,
         operators=tuple(ResamplingOperator(geometry, one.grid) for one in models),
         n_best=n_best,
-        batch_size=resolve_batch_size(batch_size, device),
-        device=str(device),
+        batch_size=batch_size,
+        device=check_device(device),
         to_scan=rotation_to_scan(geometry),
     )
     left_out = as_navigation_mask(navigation_mask, signal)
@@ -114,17 +120,11 @@ def check_voltage(model: OrientationModel, geometry: DetectorGeometry | PolarGeo
         )
 
 
-def resolve_batch_size(batch_size: int | None, device: Any) -> int:
-    """Return how many patterns a network sees at once: as given, or what suits the device."""
-    if batch_size is None:
-        return _CPU_BATCH if device.type == "cpu" else _GPU_BATCH
-    return int(check_positive("batch_size", batch_size, integer=True))
-
-
 def _lazy_predictions(
     predictor: BlockPredictor, data: Any, left_out: np.ndarray | None, shifts: Any
 ) -> da.Array:
     """Return predictions (navigation..., n_best, n_columns) as dask array; nothing is computed."""
+    import dask
     import dask.array as da
 
     patterns = in_blocks(data)
@@ -139,16 +139,25 @@ def _lazy_predictions(
             arguments += [None, None]
             continue
         arguments += [chunked_like(values, chunks), (*navigation, *axes)]
+    name = f"orientations-{uuid.uuid4().hex}"
+    # One key of the graph: models and operators travel once to every worker, not with every task.
+    shared = dask.delayed(predictor, name=f"predictor-{name}", traverse=False)
     return da.blockwise(
-        predictor,
+        _predict_block,
         (*navigation, rank, column),
+        *(shared, None),
         *arguments,
         new_axes={rank: predictor.n_best, column: len(COLUMNS)},
         concatenate=True,
         dtype=np.float32,
         meta=np.empty((0,) * (n + 2), dtype=np.float32),
-        name=f"orientations-{uuid.uuid4().hex}",
+        name=name,
     )
+
+
+def _predict_block(predictor: BlockPredictor, *arguments: Any) -> np.ndarray:
+    """Return the predictions of a block."""
+    return predictor(*arguments)
 
 
 def _as_prediction(
@@ -172,22 +181,25 @@ def _as_prediction(
             continue
         axis.scale, axis.offset = other.scale, other.offset
     prediction.metadata.General.title = signal.metadata.get_item("General.title", "")
+    pattern_frame = {"pattern_frame": PatternFrame.from_signal(signal, geometry).to_json()}
     prediction.metadata.add_dictionary(
-        {
-            "OrientationPrediction": {
-                "columns": list(COLUMNS),
-                "phases": [one.to_dict() for model in models for one in model.crystals],
-                # One entry for each phase: that of the model that read it.
-                "models": [_model_info(model) for model in models for _ in model.crystals],
-                "frame": "detector" if rotation_to_scan(geometry) is None else "scan",
-                "group": "point" if models[0].polarity else "Laue",
-                "pattern_frame": PatternFrame.from_signal(signal, geometry).to_json(),
-            }
-        }
+        {"OrientationPrediction": what_numbers_mean(models, geometry) | pattern_frame}
     )
     if shifts is not None:
         prediction.beam_shifts = shifts
     return prediction
+
+
+def what_numbers_mean(models: tuple[OrientationModel, ...], geometry: Any) -> dict[str, Any]:
+    """Return the metadata of a prediction: its columns, phases, models, frame and group."""
+    return {
+        "columns": list(COLUMNS),
+        "phases": [one.to_dict() for model in models for one in model.crystals],
+        # One entry for each phase: that of the model that read it.
+        "models": [_model_info(model) for model in models for _ in model.crystals],
+        "frame": "detector" if rotation_to_scan(geometry) is None else "scan",
+        "group": "point" if models[0].polarity else "Laue",
+    }
 
 
 def _model_info(model: OrientationModel) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = [
     "resolve_geometry",
     "rotation_to_scan",
     "warn_of_unindexed",
+    "with_signal_mask",
 ]
 
 _logger = logging.getLogger(__name__)
@@ -63,8 +65,6 @@ def resolve_geometry(
     signal: Any, geometry: Any, signal_mask: Any, find: bool
 ) -> DetectorGeometry | PolarGeometry:
     """Return the geometry with the detector mask in it."""
-    from dataclasses import replace
-
     check_type("geometry", geometry, (DetectorGeometry, PolarGeometry, dict, type(None)))
     is_polar = getattr(signal, "_signal_type", "") == "polar_diffraction"
     if geometry is None or isinstance(geometry, dict):
@@ -83,8 +83,16 @@ def resolve_geometry(
         raise ValueError(
             given_expected("geometry.shape", geometry.shape, f"the signal's {shape}", remedy)
         )
+    return with_signal_mask(geometry, signal_mask)
+
+
+def with_signal_mask(
+    geometry: DetectorGeometry | PolarGeometry, signal_mask: Any
+) -> DetectorGeometry | PolarGeometry:
+    """Return the geometry with further pixels masked, the same one where there are none."""
     if signal_mask is None:
         return geometry
+    shape = tuple(geometry.shape)
     mask = _boolean_mask("signal_mask", signal_mask, shape, "the detector, (rows, columns)")
     return replace(geometry, mask=mask if geometry.mask is None else mask | geometry.mask)
 
