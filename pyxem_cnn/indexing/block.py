@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyxem_cnn._torch import limit_threads
+from pyxem_cnn.indexing.devices import batch_size_on, devices_here, predict_in_turn
+from pyxem_cnn.model.handle import ModelHandle
 from pyxem_cnn.rotations import multiply
 
 if TYPE_CHECKING:
@@ -30,15 +31,13 @@ _PHASE, _SCORE, _QUATERNION, _RELIABILITY, _PROBABILITY = 0, 1, slice(2, 6), 6, 
 # What not every network tells: fields of Decoded that are columns by the same name.
 _OPTIONAL = {name: COLUMNS.index(name) for name in COLUMNS[8:]}
 
-# Blocks of several threads take turns on a GPU, so that its memory holds one batch.
-_GPU = threading.Lock()
-
 
 @dataclass(frozen=True)
 class BlockPredictor:
     """Resample, predict and, for several models, let the phases compete.
 
-    Can be pickled: models travel as bytes and are loaded once for each process.
+    Can be pickled: models travel as bytes and are loaded once for each process, when a block is
+    there to be predicted.
 
     Attributes
     ----------
@@ -49,19 +48,19 @@ class BlockPredictor:
     n_best
         Orientations for each pattern.
     batch_size
-        Patterns that a network sees at once.
+        Patterns that a network sees at once, None for what suits the device.
     device
-        Name of a torch device.
+        "auto", or the name of a torch device, in whichever process the block is.
     to_scan
         Quaternion on the lab side that turns orientations into the scan's frame; None for the
         detector's frame.
     """
 
-    models: tuple[OrientationModel, ...]
+    models: tuple[OrientationModel | ModelHandle, ...]
     operators: tuple[ResamplingOperator, ...]
     n_best: int
-    batch_size: int
-    device: str
+    batch_size: int | None = None
+    device: str = "auto"
     to_scan: tuple[float, ...] | None = None
 
     def __call__(
@@ -93,10 +92,12 @@ class BlockPredictor:
         wanted = np.arange(n) if left_out is None else np.flatnonzero(~left_out.reshape(n))
         result[wanted, :, _PHASE] = NOT_INDEXED
         moved = None if shifts is None else np.asarray(shifts).reshape(n, 2)
+        device = devices_here(self.device)[0]
+        batch_size = batch_size_on(device, self.batch_size)
         # Threads of dask already fill the cores.
-        with limit_threads(1 if self.device == "cpu" else None):
-            for start in range(0, len(wanted), self.batch_size):
-                chosen = wanted[start : start + self.batch_size]
+        with limit_threads(1 if device == "cpu" else None):
+            for start in range(0, len(wanted), batch_size):
+                chosen = wanted[start : start + batch_size]
                 batch = flat if len(chosen) == n else flat[chosen]
                 result[chosen] = self._predict(batch, None if moved is None else moved[chosen])
         return result.reshape(*navigation, self.n_best, len(COLUMNS))
@@ -104,7 +105,8 @@ class BlockPredictor:
     def _predict(self, patterns: np.ndarray, shifts: np.ndarray | None) -> np.ndarray:
         """Return (n, n_best, n_columns) of a batch."""
         parts, first_phase = [], 0
-        for model, operator in zip(self.models, self.operators, strict=True):
+        for source, operator in zip(self.models, self.operators, strict=True):
+            model = source.load() if isinstance(source, ModelHandle) else source
             parts.append(self._one_model(first_phase, model, operator, patterns, shifts))
             first_phase += len(model.crystals)
         rows = parts[0] if len(parts) == 1 else _compete(parts, self.n_best)
@@ -130,7 +132,8 @@ class BlockPredictor:
             return rows
         if not readable.all():
             counts, mask = counts[readable], (mask[readable] if mask.ndim == 3 else mask)
-        decoded = self._decode(model, counts, mask)
+        devices = devices_here(self.device)
+        decoded = predict_in_turn(model, counts, mask, self.n_best, devices)
         part = np.full((len(counts), self.n_best, len(COLUMNS)), np.nan, dtype=np.float32)
         part[..., _SCORE] = decoded.scores
         part[..., _QUATERNION] = decoded.quaternions
@@ -147,11 +150,10 @@ class BlockPredictor:
         rows[readable] = part
         return rows
 
-    def _decode(self, model: OrientationModel, counts: np.ndarray, mask: np.ndarray) -> Any:
-        if self.device == "cpu":
-            return model.predict(counts, mask, self.n_best, "cpu")
-        with _GPU:
-            return model.predict(counts, mask, self.n_best, self.device)
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the models' bytes: who only passes them on, such as a scheduler, loads nothing."""
+        handles = tuple(ModelHandle.of(one) for one in self.models)
+        return {**self.__dict__, "models": handles}
 
 
 def _readable(counts: np.ndarray) -> np.ndarray:

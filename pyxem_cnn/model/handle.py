@@ -14,7 +14,8 @@ __all__ = ["ModelHandle"]
 
 _lock = threading.RLock()
 _models: OrderedDict[str, OrientationModel] = OrderedDict()
-_MOST_MODELS = 8
+# More than competing models ever are: those of one map must not push each other out.
+_MOST_MODELS = 64
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,21 @@ class ModelHandle:
             given = (type(self.data).__name__, self.path)
             raise ValueError(given_expected("data and path", given, "exactly one of them"))
 
+    @classmethod
+    def of(cls, model: OrientationModel | ModelHandle) -> ModelHandle:
+        """Return the handle of a model, which this process does not load again.
+
+        Parameters
+        ----------
+        model
+            The model; a handle is returned as it is.
+        """
+        if isinstance(model, ModelHandle):
+            return model
+        with _lock:
+            _keep(_models.setdefault(model.sha256, model))
+        return cls(model.sha256, model.to_bytes())
+
     def load(self) -> OrientationModel:
         """Return the model, which is loaded once per process.
 
@@ -54,14 +70,20 @@ class ModelHandle:
             If the file is not the one that the hash stands for, or no working model.
         """
         with _lock:
-            if self.sha256 not in _models:
-                data = self.data if self.data is not None else Path(self.path).read_bytes()
-                _models[self.sha256] = OrientationModel.from_bytes(data, self.sha256)
-                while len(_models) > _MOST_MODELS:
-                    _models.popitem(last=False)
-            _models.move_to_end(self.sha256)
-            return _models[self.sha256]
+            if self.sha256 in _models:
+                return _keep(_models[self.sha256])
+            data = self.data if self.data is not None else Path(self.path).read_bytes()
+            return _keep(OrientationModel.from_bytes(data, self.sha256))
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         """Return what tells this model from others."""
         return type(self).__name__, self.sha256
+
+
+def _keep(model: OrientationModel) -> OrientationModel:
+    """Return a model after noting that it was used last; the lock is held."""
+    _models[model.sha256] = model
+    _models.move_to_end(model.sha256)
+    while len(_models) > _MOST_MODELS:
+        _models.popitem(last=False)
+    return model

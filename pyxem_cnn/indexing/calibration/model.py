@@ -13,7 +13,6 @@ from pyxem_cnn.detector.geometry import DetectorGeometry, find_center
 from pyxem_cnn.detector.polar import ResamplingOperator
 from pyxem_cnn.indexing.block import COLUMNS, BlockPredictor
 from pyxem_cnn.indexing.calibration.fit import Reading
-from pyxem_cnn.indexing.mapping import resolve_batch_size
 from pyxem_cnn.indexing.scan import in_blocks
 
 if TYPE_CHECKING:
@@ -80,13 +79,10 @@ class SampleReader:
         geometry
             Of the detector.
         """
-        import torch
-
         return BlockPredictor(
             models=(self.model,),
             operators=(ResamplingOperator(geometry, self.model.grid),),
             n_best=1,
-            batch_size=resolve_batch_size(None, torch.device(self.device)),
             device=self.device,
         )
 
