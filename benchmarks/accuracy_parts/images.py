@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from accuracy_parts.spot_sets import SpotSet
 
+from accuracy_parts.spot_sets import SpotSet
 from pyxem_cnn.detector.geometry import DetectorGeometry
 from pyxem_cnn.detector.grids import CartesianGrid
 from pyxem_cnn.simulation.rendering import render_cartesian

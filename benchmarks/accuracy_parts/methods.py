@@ -1,44 +1,79 @@
-"""The methods that are compared: each takes counted images and says orientations."""
+"""Networks as methods: each takes counted images and says orientations."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
+
+import pyxem_cnn
+from accuracy_parts.crystals import phase_in
 from accuracy_parts.images import Detector
 from accuracy_parts.scoring import Found
 from accuracy_parts.spot_sets import SpotSet
-
 from pyxem_cnn.detector.resampling import ResamplingOperator
-from pyxem_cnn.model import OrientationModel
+from pyxem_cnn.targets import Decoded
 
 _BATCH = 256
+_SAME_VOLTAGE = 0.02
 
 
 class Network:
-    """A trained model, alone."""
+    """A trained model, alone.
 
-    def __init__(self, model: OrientationModel, name: str, spots: SpotSet, detector: Detector):
-        self.name, self.model = name, model
-        self.operator = ResamplingOperator(detector.geometry(spots.voltage), model.grid)
-        # Kernels and the network are compiled during their first calls, which do not count.
-        for _ in range(2):
-            self(np.ones((_BATCH, *detector.shape), dtype=np.uint32))
+    Parameters
+    ----------
+    path
+        Model file or name.
+    spots
+        What will be looked at.
+    detector
+        Where.
+
+    Raises
+    ------
+    ValueError
+        If the model is for another crystal or another voltage.
+    """
+
+    def __init__(self, path: str, spots: SpotSet, detector: Detector) -> None:
+        self.name = Path(path).stem
+        self.model = pyxem_cnn.load_model(path)
+        self.phase = phase_in(self.model.crystals, spots.crystal)
+        voltage = self.model.accelerating_voltage
+        if self.phase is None or abs(voltage / spots.voltage - 1) > _SAME_VOLTAGE:
+            raise ValueError(
+                f"{self.name} knows {', '.join(c.name for c in self.model.crystals)} at "
+                f"{voltage:g} kV, not {spots.crystal.name} at {spots.voltage:g} kV"
+            )
+        self.operator = ResamplingOperator(detector.geometry(spots.voltage), self.model.grid)
+        self._is_compiled = False
 
     def __call__(self, counts: np.ndarray) -> Found:
-        """Return the best orientation of every image."""
+        """Return the best orientation of every image; an orientation of another phase is none."""
+        if not self._is_compiled:
+            # TorchScript optimises the network anew for sizes of batches that it did not see.
+            for _ in range(2):
+                self._predict(counts)
+            self._is_compiled = True
         start = time.process_time()
-        parts = [
+        parts = self._predict(counts)
+        seconds = time.process_time() - start
+        orientations = _first(parts, "quaternions")
+        phase = _first(parts, "phase")
+        if phase is not None:
+            orientations[phase != self.phase] = np.nan
+        return Found(orientations, _first(parts, "scores"), _first(parts, "thickness"), seconds)
+
+    def _predict(self, counts: np.ndarray) -> list[Decoded]:
+        return [
             self.model.predict(*self.operator(counts[i : i + _BATCH]))
             for i in range(0, len(counts), _BATCH)
         ]
-        seconds = time.process_time() - start
-        thickness = [part.thickness for part in parts]
-        return Found(
-            orientations=np.concatenate([part.quaternions[:, 0].numpy() for part in parts]),
-            score=np.concatenate([part.scores[:, 0].numpy() for part in parts]),
-            thickness=None
-            if thickness[0] is None
-            else np.concatenate([t[:, 0].numpy() for t in thickness]),
-            seconds=seconds,
-        )
+
+
+def _first(parts: list[Decoded], name: str) -> np.ndarray | None:
+    """Return what stands in the field for the best orientations; None where there is nothing."""
+    values = [getattr(part, name) for part in parts]
+    return None if values[0] is None else np.concatenate([value[:, 0].numpy() for value in values])

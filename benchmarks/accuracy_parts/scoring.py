@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from accuracy_parts.spot_sets import SpotSet
 
+from accuracy_parts.spot_sets import SpotSet
 from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.metrics import TWIN_DIFFERENCE, expected_calibration_error
 from pyxem_cnn.rotations import disorientation_angle, multiply

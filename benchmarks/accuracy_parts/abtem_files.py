@@ -1,0 +1,86 @@
+"""Intensities of abTEM's Bloch waves, from files that accuracy_peer_abtem.py writes.
+
+A file holds ``matrices`` (n, 3, 3), lab to crystal, ``thicknesses`` (T,) in angstrom, ``tilts``
+(J, 2), where directions of the incident beam lie in the discs, in 1/angstrom, y up, and for each
+orientation i ``"i|hkl"`` (S, 3) and ``"i|I"`` (T, S, J).
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from accuracy_parts.crystals import CRYSTALS, crystal_named
+from accuracy_parts.spot_sets import SpotSet
+from pyxem_cnn.detector.calibration import electron_wavelength
+from pyxem_cnn.rotations import from_matrix, random_quaternions, to_matrix
+
+THICKNESSES = (200.0, 400.0, 600.0, 800.0, 1000.0)
+CONVERGENCE_ANGLE = 1.5  # mrad
+_PEER = Path(__file__).parents[1] / "accuracy_peer_abtem.py"
+
+
+def read_abtem(path: str | Path) -> SpotSet:
+    """Return what a file holds; its name begins with the crystal's, as in linio2.npz."""
+    path = Path(path)
+    name = crystal_named(path.stem.split("_")[0])
+    crystal, voltage, _ = CRYSTALS[name]()
+    with np.load(path) as file:
+        matrices, tilts, depths = file["matrices"], file["tilts"], file["thicknesses"]
+        hkl = [file[f"{i}|hkl"] for i in range(len(matrices))]
+        discs = [file[f"{i}|I"] for i in range(len(matrices))]
+    n, size = len(matrices), max(map(len, hkl))
+    k = np.zeros((n, size, 2), dtype=np.float32)
+    intensity = np.zeros((n, len(depths), size, len(tilts)), dtype=np.float32)
+    for i, (matrix, indices, disc) in enumerate(zip(matrices, hkl, discs, strict=True)):
+        # g_lab = M^T B hkl, here as rows.
+        k[i, : len(indices)] = (indices @ crystal.reciprocal_basis.T @ matrix)[:, :2]
+        intensity[i, :, : len(indices)] = disc
+    return SpotSet(
+        name=f"abTEM {name}",
+        crystal=crystal,
+        voltage=voltage,
+        orientations=from_matrix(matrices),
+        k=k,
+        intensity=intensity,
+        tilts=np.broadcast_to(tilts.astype(np.float32), (n, *tilts.shape)),
+        thicknesses=np.broadcast_to(depths, (n, len(depths))),
+        disc_radius=1e-3 * CONVERGENCE_ANGLE / electron_wavelength(voltage),
+    )
+
+
+def simulate_with_abtem(python: str, name: str, n: int, folder: Path, seed: int = 20) -> Path:
+    """Return the file of n orientations of a crystal, simulated unless it is in the folder."""
+    path = folder / f"{name.lower()}_abtem_{n}_{seed}.npz"
+    if path.exists():
+        return path
+    crystal, voltage, b_iso = CRYSTALS[name]()
+    wavelength = electron_wavelength(voltage)
+    task = path.with_suffix(".task.npz")
+    np.savez(
+        task,
+        cell=np.linalg.inv(crystal.reciprocal_basis),
+        elements=crystal.elements,
+        positions=crystal.positions,
+        sigma_elements=list(b_iso),
+        sigma=[np.sqrt(b / (8 * np.pi**2)) for b in b_iso.values()],
+        voltage=voltage,
+        wavelength=wavelength,
+        matrices=to_matrix(random_quaternions(n, np.random.default_rng(seed))),
+        tilts=sunflower(61) * 1e-3 * CONVERGENCE_ANGLE / wavelength,
+        thicknesses=THICKNESSES,
+        s_max=0.1,
+        g_max=2.2,
+    )
+    subprocess.run([python, str(_PEER), str(task), str(path)], check=True)
+    task.unlink()
+    return path
+
+
+def sunflower(n: int) -> np.ndarray:
+    """Return n points that cover the unit disc evenly, shape (n, 2)."""
+    i = np.arange(n) + 0.5
+    radius, angle = np.sqrt(i / n), i * np.pi * (3 - 5**0.5)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)

@@ -1,0 +1,68 @@
+"""Every direction of convergent-beam discs by abTEM's Bloch waves; accuracy.py runs it.
+
+    ABTEM_PYTHON benchmarks/accuracy_peer_abtem.py task.npz result.npz
+
+Needs abTEM and NumPy only. Frames are those of bloch_peer_abtem.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from bloch_peer_abtem import SAME_FRAME, onto_axis
+
+
+def main(task_path: str, result_path: str) -> None:
+    """Read crystal and orientations, and write reflections and intensities."""
+    import abtem
+    from abtem.bloch.dynamical import StructureFactor
+    from ase import Atoms
+
+    abtem.config.set({"precision": "float64", "device": "cpu"})
+    task = np.load(task_path)
+    atoms = Atoms(task["elements"], scaled_positions=task["positions"], cell=task["cell"], pbc=True)
+    sigma = dict(zip(task["sigma_elements"].tolist(), task["sigma"].tolist(), strict=True))
+    factors = StructureFactor(
+        atoms,
+        g_max=2 * float(task["g_max"]),
+        parametrization="lobato",
+        thermal_sigma=sigma,
+        cutoff="hard",
+        centering="P",
+    ).build(lazy=False)
+    # abTEM knows no R centring: reflections that vanish are left out here.
+    allowed = np.abs(factors.array) > 1e-8 * np.abs(factors.array).max()
+    result = {name: task[name] for name in ("matrices", "tilts", "thicknesses")}
+    n = len(task["matrices"])
+    for i, matrix in enumerate(task["matrices"]):
+        result[f"{i}|hkl"], result[f"{i}|I"] = one_orientation(factors, allowed, matrix, task)
+        print(f"\rabTEM: {i + 1} of {n} orientations", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    # Under its own name only when it is complete.
+    partial = Path(result_path).with_suffix(".part.npz")
+    np.savez(partial, **result)
+    partial.replace(result_path)
+
+
+def one_orientation(factors, allowed, matrix, task):
+    """Return hkl (S, 3) and intensities (n_thicknesses, S, n_directions)."""
+    from abtem.bloch.dynamical import BlochWaves
+
+    energy, s_max = float(task["voltage"]) * 1e3, float(task["s_max"])
+    mask, discs = None, []
+    for tilt in task["tilts"]:
+        turned = SAME_FRAME @ onto_axis(tilt * float(task["wavelength"])) @ matrix.T
+        waves = BlochWaves(
+            factors, energy, s_max, float(task["g_max"]), orientation_matrix=turned, centering="P"
+        )
+        # The beams of the first direction, near the middle of the disc, serve all of them.
+        mask = waves.hkl_mask & allowed if mask is None else mask
+        waves._hkl_mask = mask
+        discs.append(waves.calculate_diffraction_patterns(task["thicknesses"], lazy=False).array)
+    return factors.hkl[mask].astype(np.int16), np.stack(discs, axis=-1).astype(np.float32)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
