@@ -140,7 +140,8 @@ class ResamplingOperator:
         Returns
         -------
         values
-            Mean counts per detector pixel (n, \*grid.shape), float32, 0 where masked.
+            Mean counts per detector pixel (n, \*grid.shape), float32, 0 where masked. The pattern
+            is the fastest axis in memory, as the kernels write it and our networks read it.
         coverage
             Share of the bins' area that valid pixels cover, 0 or 0.5 to 1, float32: of the
             grid's shape, or (n, \*grid.shape) with ``shifts``.
@@ -154,18 +155,21 @@ class ResamplingOperator:
         """
         counts = _check_counts(counts, self.geometry.shape)
         n = counts.shape[0]
-        values = np.zeros((n, int(np.prod(self.grid.shape))), dtype=np.float32)
+        values = np.zeros((int(np.prod(self.grid.shape)), n), dtype=np.float32)
         if shifts is None:
             if n:
                 from pyxem_cnn.detector.kernels import resample
 
                 resample(counts.reshape(n, -1), *self._sparse, values)
-            return values.reshape(n, *self.grid.shape), self._coverage
+            return self._per_pattern(values), self._coverage
         shifts = _check_shifts(shifts, n, self.geometry)
         coverage = np.zeros_like(values)
         self._apply_shifted(counts, shifts, values, coverage)
-        shape = (n, *self.grid.shape)
-        return values.reshape(shape), coverage.reshape(shape)
+        return self._per_pattern(values), self._per_pattern(coverage)
+
+    def _per_pattern(self, values: np.ndarray) -> np.ndarray:
+        """Return values (n_bins, n) as a view of shape (n, *grid.shape)."""
+        return np.moveaxis(values.reshape(*self.grid.shape, values.shape[1]), -1, 0)
 
     def _apply_shifted(
         self, counts: np.ndarray, shifts: np.ndarray, values: np.ndarray, coverage: np.ndarray
@@ -177,7 +181,7 @@ class ResamplingOperator:
         ny, nx = geometry.shape
         beams = shifts + np.asarray(geometry.center)
         usable = np.all((beams >= -0.5) & (beams <= (nx - 0.5, ny - 0.5)), axis=1)
-        values[~usable] = np.nan
+        values[:, ~usable] = np.nan
         # NaN cannot be rounded to a whole number.
         steps = np.round(np.where(usable[:, np.newaxis], shifts, 0) * _STEPS).astype(np.int64)
         whole, part = np.divmod(steps, _STEPS)

@@ -158,10 +158,10 @@ class BlockPredictor:
 
 def _readable(counts: np.ndarray) -> np.ndarray:
     """Return which patterns (n, ...) are finite and hold any counts at all, shape (n,)."""
-    # Sums tell both: NaN and infinity survive the plain one.
+    # Extremes tell both: NaN survives either of them.
     flat = counts.reshape(len(counts), -1)
-    finite = np.isfinite(flat.sum(axis=1, dtype=np.float64))
-    return finite & (np.maximum(flat, 0).sum(axis=1, dtype=np.float64) > 0)
+    largest = flat.max(axis=1)
+    return np.isfinite(largest) & np.isfinite(flat.min(axis=1)) & (largest > 0)
 
 
 def _compete(parts: list[np.ndarray], n_best: int) -> np.ndarray:

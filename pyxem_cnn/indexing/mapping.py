@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_positive, given_expected
+from pyxem_cnn._checks import check_choice, check_positive, given_expected
 from pyxem_cnn._torch import limit_threads
 from pyxem_cnn.detector.geometry import DetectorGeometry
 from pyxem_cnn.detector.polar import PolarGeometry, ResamplingOperator
@@ -27,10 +27,13 @@ from pyxem_cnn.indexing.scan import (
     rotation_to_scan,
     warn_of_unindexed,
 )
+from pyxem_cnn.indexing.unreadable import without_unreadable
 from pyxem_cnn.model import OrientationModel, load_model
 
 if TYPE_CHECKING:
     import dask.array as da
+
+    from pyxem_cnn.indexing.store.target import StoreTarget
 
 __all__ = [
     "as_models",
@@ -57,11 +60,18 @@ def get_orientation_map(
     beam_shift: Any = None,
     device: Any = "auto",
     batch_size: int | None = None,
+    on_read_error: str = "raise",
     lazy_output: bool = False,
+    store: Any = None,
+    resume: bool | None = None,
     show_progressbar: bool | None = None,
 ) -> Any:
     """Return orientations of all patterns; documented at `get_orientation_map_cnn`."""
+    store = _check_store(store, resume)
     check_signal(signal)
+    check_choice("on_read_error", on_read_error, ("raise", "skip"))
+    if on_read_error == "skip":
+        signal = without_unreadable(signal)
     models = as_models(model)
     check_positive("n_best", n_best, integer=True)
     geometry = resolve_geometry(signal, geometry, signal_mask, find_center)
@@ -79,11 +89,19 @@ def get_orientation_map(
         to_scan=rotation_to_scan(geometry),
     )
     left_out = as_navigation_mask(navigation_mask, signal)
-    predictions = _lazy_predictions(predictor, signal.data, left_out, shifts)
+    patterns = in_blocks(signal.data)
+    if store is not None:
+        target = _store_target(store, resume, signal, predictor, left_out, shifts, find_center)
+        patterns = target.in_its_blocks(patterns)
+    predictions = _lazy_predictions(predictor, patterns, left_out, shifts)
     prediction = _as_prediction(predictions, signal, models, geometry, shifts)
+    show_progressbar = _resolve_progressbar(show_progressbar)
+    if store is not None:
+        with limit_threads(1):
+            prediction = target.fill(prediction, show_progressbar)
     if lazy_output:
         return prediction
-    _compute(prediction, show_progressbar)
+    _compute(prediction, show_progressbar and store is None)
     warn_of_unindexed(prediction.data[..., 0, 0] == NOT_INDEXED, stacklevel=4)
     return prediction.to_crystal_map()
 
@@ -120,14 +138,39 @@ def check_voltage(model: OrientationModel, geometry: DetectorGeometry | PolarGeo
         )
 
 
+def _check_store(store: Any, resume: bool | None) -> Any:
+    """Return the path of a store, after checks that cost nothing, None if none is wanted."""
+    from pyxem_cnn.indexing.store.target import check_store
+
+    return check_store(store, resume)
+
+
+def _store_target(
+    store: Any,
+    resume: bool | None,
+    signal: Any,
+    predictor: BlockPredictor,
+    left_out: np.ndarray | None,
+    shifts: Any,
+    find_center: bool,
+) -> StoreTarget:
+    """Return the store to write to, after a check that it is of this task."""
+    from pyxem_cnn.indexing.store.target import StoreTarget
+    from pyxem_cnn.indexing.store.task import describe_circumstances, describe_task
+
+    task = describe_task(
+        signal, predictor, left_out=left_out, shifts=shifts, find_center=find_center
+    )
+    return StoreTarget.find(store, resume, task, describe_circumstances(predictor))
+
+
 def _lazy_predictions(
-    predictor: BlockPredictor, data: Any, left_out: np.ndarray | None, shifts: Any
+    predictor: BlockPredictor, patterns: da.Array, left_out: np.ndarray | None, shifts: Any
 ) -> da.Array:
     """Return predictions (navigation..., n_best, n_columns) as dask array; nothing is computed."""
     import dask
     import dask.array as da
 
-    patterns = in_blocks(data)
     n = patterns.ndim - 2
     navigation = tuple(range(n))
     # (n_best, columns) are new axes; the detector's are summed up by the predictor.
@@ -148,7 +191,8 @@ def _lazy_predictions(
         *(shared, None),
         *arguments,
         new_axes={rank: predictor.n_best, column: len(COLUMNS)},
-        concatenate=True,
+        # One block along the detector's axes: to join it with nothing, dask would copy it.
+        concatenate=False,
         dtype=np.float32,
         meta=np.empty((0,) * (n + 2), dtype=np.float32),
         name=name,
@@ -156,8 +200,15 @@ def _lazy_predictions(
 
 
 def _predict_block(predictor: BlockPredictor, *arguments: Any) -> np.ndarray:
-    """Return the predictions of a block."""
-    return predictor(*arguments)
+    """Return the predictions of a block; dask gives lists of one along each contracted axis."""
+    return predictor(*(_only(argument) for argument in arguments))
+
+
+def _only(argument: Any) -> Any:
+    """Return what is in nested lists of one element."""
+    while isinstance(argument, list):
+        (argument,) = argument
+    return argument
 
 
 def _as_prediction(
@@ -212,13 +263,18 @@ def _model_info(model: OrientationModel) -> dict[str, Any]:
     }
 
 
-def _compute(prediction: Any, show_progressbar: bool | None) -> None:
+def _resolve_progressbar(show: bool | None) -> bool:
+    """Return whether to show a progress bar: as given, or as HyperSpy's preferences say."""
+    if show is not None:
+        return show
+    from hyperspy.api import preferences
+
+    return bool(preferences.General.show_progressbar)
+
+
+def _compute(prediction: Any, show_progressbar: bool) -> None:
     """Compute a lazy prediction in place, torch on one thread for each of dask's."""
     from dask.diagnostics import ProgressBar
 
-    if show_progressbar is None:
-        from hyperspy.api import preferences
-
-        show_progressbar = preferences.General.show_progressbar
     with ProgressBar() if show_progressbar else nullcontext(), limit_threads(1):
         prediction.compute(show_progressbar=False)

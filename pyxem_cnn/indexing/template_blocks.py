@@ -88,7 +88,7 @@ class TemplateMatcher:
 
     def _comparable(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return polar patterns as pyxem takes them, of norm 1, and which of them can be read."""
-        polar = np.array(counts, dtype=np.float64)
+        polar = np.array(counts, dtype=np.float64, order="C")
         # The direct beam, which no template has, ends half way to the first spots.
         polar[:, : max(1, self.binned.innermost // 2)] = 0
         polar = np.maximum(polar, 0) ** self.gamma
