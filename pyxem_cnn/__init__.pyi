@@ -5,7 +5,9 @@ from .detector.geometry import DetectorGeometry
 from .detector.grids import CartesianGrid, PolarGrid
 from .detector.resampling import ResamplingOperator
 from .indexing.calibration.check import CalibrationCheck, check_calibration
+from .indexing.live.indexer import LiveIndexer
 from .indexing.spots import SpotSettings
+from .indexing.store.prediction_store import PredictionStore, open_store
 from .indexing.template_matching import template_matching
 from .indexing.templates import TemplateSettings
 from .maps.comparison.compare import compare_crystal_maps
@@ -40,11 +42,13 @@ __all__ = [
     "Grains",
     "LazyOrientationPrediction",
     "LibraryParameters",
+    "LiveIndexer",
     "MapComparison",
     "OrientationModel",
     "OrientationPrediction",
     "OrientationSampling",
     "PolarGrid",
+    "PredictionStore",
     "ResamplingOperator",
     "SpotSettings",
     "TemplateSettings",
@@ -60,6 +64,7 @@ __all__ = [
     "load_crystal_map",
     "load_library",
     "load_model",
+    "open_store",
     "orientation_map_to_crystal_map",
     "plot",
     "read_cif",

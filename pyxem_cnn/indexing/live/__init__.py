@@ -1,0 +1,1 @@
+"""Orientations of patterns while they arrive from the microscope."""
