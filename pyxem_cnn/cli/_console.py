@@ -22,6 +22,7 @@ _logger = logging.getLogger(__name__)
 console = Console(highlight=False)
 _errors = Console(stderr=True, highlight=False)
 _PACKAGE = "pyxem_cnn"
+_INTERRUPTED = 130  # the exit code of programs that Ctrl-C ends
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
@@ -30,6 +31,8 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that
 @contextmanager
 def messages(debug: bool, level: int = logging.INFO) -> Iterator[None]:
     """Show errors in one red message and end with exit code 1; show our own warnings and log.
+
+    Ctrl-C ends with exit code 130, and with what was kept and how to go on.
 
     Parameters
     ----------
@@ -43,6 +46,9 @@ def messages(debug: bool, level: int = logging.INFO) -> Iterator[None]:
             yield
     except typer.Exit:
         raise
+    except KeyboardInterrupt as error:
+        _say(_errors, "Interrupted.", _notes(error), "yellow")
+        raise typer.Exit(_INTERRUPTED) from None
     except Exception as error:
         if debug:
             raise
@@ -94,11 +100,16 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
 
 
 def _in_words(error: Exception) -> str:
-    """Return the message of an error, with its type where that says more."""
+    """Return the message of an error, with its type where that says more, and its notes."""
     text = str(error)
-    if isinstance(error, ValueError | TypeError | OSError | ImportError) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if not (isinstance(error, ValueError | TypeError | OSError | ImportError) and text):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{text}\n{_notes(error)}".rstrip()
+
+
+def _notes(error: BaseException) -> str:
+    """Return what was added to an error on its way, such as how to go on."""
+    return "\n".join(getattr(error, "__notes__", []))
 
 
 def _say(to: Console, head: str, text: str, style: str) -> None:

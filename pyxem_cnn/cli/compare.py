@@ -55,6 +55,7 @@ def compare(
         written = [] if output is None else _written(output)
         refuse_existing(written, overwrite)
 
+        from pyxem_cnn.maps._tables import whole_or_nothing
         from pyxem_cnn.maps.comparison.compare import compare_crystal_maps
         from pyxem_cnn.maps.files.reading import load_crystal_map
 
@@ -75,7 +76,8 @@ def compare(
         console.print(Text(comparison.summary()), soft_wrap=True)
         if written:
             figure = comparison.plot()
-            figure.savefig(written[0], dpi=150)
+            with whole_or_nothing(written[0]) as temporary:
+                figure.savefig(temporary, dpi=150)
             comparison.save(written[1], overwrite=overwrite)
             console.print(Text("\n".join(f"Written: {path}" for path in written)), soft_wrap=True)
 

@@ -166,6 +166,7 @@ def _save(run: _Run) -> None:
     """Write maps and figures."""
     import matplotlib.pyplot as plt
 
+    from pyxem_cnn.maps._tables import whole_or_nothing
     from pyxem_cnn.maps.files.export import save_crystal_map
     from pyxem_cnn.plot import plot_error_map, plot_ipf_maps
 
@@ -183,7 +184,8 @@ def _save(run: _Run) -> None:
         (files.errors, plot_error_map(xmap, run.truth, title="Demo scan")),
         (picture, run.comparison.plot()),
     ):
-        figure.savefig(path, dpi=150)
+        with whole_or_nothing(path) as temporary:
+            figure.savefig(temporary, dpi=150)
         plt.close(figure)
 
 

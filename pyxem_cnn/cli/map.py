@@ -52,6 +52,13 @@ def map_scan(
     figures: Annotated[
         bool, typer.Option("--figures", help="Write IPF maps and scores beside the map.")
     ] = False,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Keep finished blocks in this folder, .zarr, and go on if it is there."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Only go on: the store has to be there.")
+    ] = False,
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
@@ -66,12 +73,16 @@ def map_scan(
         "transpose": transpose or None,
     }
     with messages(debug):
+        from pyxem_cnn.indexing.store.target import check_store
         from pyxem_cnn.maps.files.export import check_map_path, save_crystal_map
 
         # Everything that can be refused is refused before the scan is read.
         written = [output, *(_figure_paths(output).values() if figures else [])]
         refuse_existing(written, overwrite)
         check_map_path(output, overwrite)
+        # --overwrite is for the files that are written at the end, never for a store.
+        kept = {"store": store, "resume": resume or None}
+        check_store(**kept)
         masks = {"signal_mask": _read_mask(signal_mask)}
         masks["navigation_mask"] = _read_mask(navigation_mask)
 
@@ -89,12 +100,15 @@ def map_scan(
             device=device,
             show_progressbar=console.is_terminal,
             **masks,
+            **kept,
         )
         seconds = time.perf_counter() - start
         save_crystal_map(xmap, output, overwrite)
         _tell(xmap, seconds)
         if figures:
             written[1:] = save_figures(xmap, _figure_paths(output))
+        if store is not None:
+            written.append(store)
         console.print(Text("\n".join(f"Written: {path}" for path in written)), soft_wrap=True)
 
 
@@ -152,12 +166,14 @@ def save_figures(xmap: CrystalMap, paths: dict[str, Path]) -> list[Path]:
     """
     import matplotlib.pyplot as plt
 
+    from pyxem_cnn.maps._tables import whole_or_nothing
     from pyxem_cnn.plot import plot_ipf_maps, plot_property_map
 
     plt.switch_backend("Agg")
     for name, path in paths.items():
         figure = plot_ipf_maps(xmap) if name == "ipf" else plot_property_map(xmap, name)
-        figure.savefig(path, dpi=150)
+        with whole_or_nothing(path) as temporary:
+            figure.savefig(temporary, dpi=150)
         plt.close(figure)
     return list(paths.values())
 

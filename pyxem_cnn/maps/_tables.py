@@ -130,6 +130,8 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=".writing-") as folder:
         temporary = Path(folder) / path.name
         yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # or a power cut may leave an empty file of that name
         os.replace(temporary, path)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +32,10 @@ def get_orientation_map_cnn(
     beam_shift: np.ndarray | BaseSignal | None = None,
     device: str | torch.device = "auto",
     batch_size: int | None = None,
+    on_read_error: Literal["raise", "skip"] = "raise",
     lazy_output: bool = False,
+    store: str | os.PathLike[str] | None = None,
+    resume: bool | None = None,
     show_progressbar: bool | None = None,
 ) -> CrystalMap | list[CrystalMap] | LazyOrientationPrediction:
     """Return the crystal orientation of every pattern, as a neural network sees it.
@@ -64,13 +68,29 @@ def get_orientation_map_cnn(
         same meaning: the shift (x, y) in detector pixels that brings the direct beam of each
         pattern to half the detector's shape.
     device
-        "auto" (a CUDA device if there is one), "cpu", "cuda", "cuda:1", ...
+        "auto" (CUDA devices if there are any), "cpu", "cuda" (all that there are), "cuda:1", ...
     batch_size
         Number of patterns that the network sees at once. By default, as many as suit the device.
+        A GPU that runs out of memory gets fewer by itself.
+    on_read_error
+        What to do if a chunk of a lazy scan cannot be read, since its file is damaged for
+        example: "raise" stops with the error; "skip" logs it, goes on, and does not index the
+        chunk's patterns. A warning at the end tells where they are.
     lazy_output
         Whether to return a lazy prediction, of which nothing is computed yet, instead of a map.
+        With `store`, everything is computed into the store, from which the prediction reads.
+    store
+        Folder, ending in .zarr, where every block of predictions is written as soon as it is
+        finished. After an interruption of any kind, the same call goes on and computes only what
+        is missing; :func:`pyxem_cnn.open_store` shows what is there. A store of another model,
+        scan or setting is refused, and nothing is ever overwritten.
+    resume
+        None goes on with the store if it is there and begins it if not; False refuses one that
+        is there; True refuses to begin one, and takes a scan whose file was renamed, copied or
+        written anew since for the same if its patterns are.
     show_progressbar
-        Whether to show a progress bar. By default, as HyperSpy's preferences say.
+        Whether to show a progress bar, with `store` of what is left to do. By default, as
+        HyperSpy's preferences say.
 
     Returns
     -------
@@ -89,10 +109,14 @@ def get_orientation_map_cnn(
     ValueError
         If a mask or `beam_shift` does not fit the signal, if the signal's axes are in no unit of
         the diffraction pattern, or if the beam energy differs from the model's by more than 2 %.
+        Also if `store` is of another task: the message names all that differs.
+    FileExistsError, FileNotFoundError
+        If `store` is there, or is not, against `resume`.
 
     See Also
     --------
     pyxem_cnn.LazyOrientationPrediction : What `lazy_output` returns.
+    pyxem_cnn.open_store : What is in a `store`, finished or not.
 
     Notes
     -----
@@ -118,6 +142,9 @@ def get_orientation_map_cnn(
         beam_shift=beam_shift,
         device=device,
         batch_size=batch_size,
+        on_read_error=on_read_error,
         lazy_output=lazy_output,
+        store=store,
+        resume=resume,
         show_progressbar=show_progressbar,
     )

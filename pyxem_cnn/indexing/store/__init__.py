@@ -1,0 +1,1 @@
+"""Stores: predictions that are kept block by block while a scan is mapped."""
