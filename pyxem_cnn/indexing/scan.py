@@ -26,6 +26,7 @@ __all__ = [
     "resolve_geometry",
     "rotation_to_scan",
     "warn_of_unindexed",
+    "with_whole_detectors",
     "with_signal_mask",
 ]
 
@@ -200,22 +201,37 @@ def in_blocks(data: Any) -> da.Array:
 
     pattern_bytes = int(np.prod(data.shape[-2:])) * data.dtype.itemsize
     patterns_at_once = max(1, _BLOCK_BYTES // pattern_bytes)
-    whole = {data.ndim - 2: -1, data.ndim - 1: -1}
     if not isinstance(data, da.Array):
         # A random name: hashing the data would take as long as mapping it.
         chunks = (*_blocks_of(data.shape[:-2], patterns_at_once), -1, -1)
         return da.from_array(data, chunks=chunks, asarray=False, name=False)
-    if any(len(chunks) > 1 for chunks in data.chunks[-2:]):
-        _logger.warning(
-            "the scan's chunks %s cut the detector: every pattern is put together from several "
-            "chunks, which is slow. Save the scan with whole patterns in each chunk.",
-            data.chunksize,
-        )
-        data = data.rechunk(whole)
+    data = with_whole_detectors(data)
     largest = data.chunksize[:-2]
     if np.prod(largest, dtype=np.int64) > patterns_at_once:
-        data = data.rechunk((*_blocks_of(largest, patterns_at_once), -1, -1))
+        block = _blocks_of(largest, patterns_at_once)
+        pairs = zip(data.chunks[:-2], block, strict=True)
+        data = data.rechunk((*(_divided(sizes, n) for sizes, n in pairs), -1, -1))
     return data
+
+
+def with_whole_detectors(data: da.Array) -> da.Array:
+    """Return lazy patterns (navigation..., rows, columns) of which no chunk cuts the detector."""
+    if all(len(chunks) == 1 for chunks in data.chunks[-2:]):
+        return data
+    _logger.warning(
+        "the scan's chunks %s cut the detector: every pattern is put together from several "
+        "chunks, which is slow. Save the scan with whole patterns in each chunk.",
+        data.chunksize,
+    )
+    return data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
+
+
+def _divided(sizes: tuple[int, ...], n: int) -> tuple[int, ...]:
+    """Return the lengths of pieces of at most ``n``, none of which lies in two chunks."""
+    pieces: list[int] = []
+    for size in sizes:
+        pieces += [n] * (size // n) + [size % n] * (size % n > 0)
+    return tuple(pieces)
 
 
 def _blocks_of(shape: tuple[int, ...], n: int) -> tuple[int, ...]:
@@ -240,15 +256,29 @@ def warn_of_unindexed(bad: np.ndarray, stacklevel: int = 3) -> None:
     Warns
     -----
     UserWarning
-        If there are any. It says how many, and where the first one is.
+        If there are any. It says how many, and where they are.
     """
     if not np.any(bad):
         return
     first = tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
     warnings.warn(
         f"{int(np.sum(bad))} of {np.size(bad)} patterns are not indexed, the first at {first}: "
-        "they hold no counts above zero, or NaN or infinite ones. They have the phase id -1 in the "
-        "map.",
+        "they could not be read, or hold no counts above zero, or NaN or infinite ones. They have "
+        f"the phase id -1 in the map and lie in {_regions(bad)}.",
         UserWarning,
         stacklevel=stacklevel,
     )
+
+
+def _regions(marked: np.ndarray, at_most: int = 5) -> str:
+    """Return where a scan is marked: the ranges around coherent regions, the largest first."""
+    from scipy import ndimage
+
+    marked = np.atleast_1d(marked)
+    numbers, n = ndimage.label(marked, structure=np.ones((3,) * marked.ndim))
+    sizes = np.bincount(numbers.ravel())[1:]
+    order = np.argsort(-sizes, kind="stable")[:at_most]
+    found = ndimage.find_objects(numbers)
+    texts = [", ".join(f"{axis.start}:{axis.stop}" for axis in found[i]) for i in order]
+    others = f" and {n - at_most} smaller regions" if n > at_most else ""
+    return ", ".join(f"[{text}]" for text in texts) + others
