@@ -128,12 +128,15 @@ def shifts_from_beam_shift(beam_shift: Any, geometry: DetectorGeometry) -> Any:
 
 
 def _mean_pattern(data: Any) -> np.ndarray:
-    """Return the mean of patterns spread evenly over a scan, float64 (rows, columns)."""
+    """Return the mean of patterns spread evenly over a scan, float64 (rows, columns), 0 for NaN."""
     steps = np.ones(data.ndim - 2, dtype=int)
     while np.prod([-(-n // s) for n, s in zip(data.shape, steps, strict=False)]) > _N_SAMPLED:
         steps[np.argmax(np.array(data.shape[:-2]) / steps)] *= 2
     sample = data[tuple(slice(s // 2, None, s) for s in steps)]
-    return np.asarray(sample.mean(axis=tuple(range(data.ndim - 2)), dtype=np.float64))
+    scan = tuple(range(data.ndim - 2))
+    finite = np.isfinite(sample)  # patterns of NaN, which could not be read, count for nothing
+    total = np.where(finite, sample, 0).sum(axis=scan, dtype=np.float64)
+    return np.asarray(total / np.maximum(finite.sum(axis=scan), 1))
 
 
 def _locate(pattern: np.ndarray, sigma: float) -> tuple[float, float]:

@@ -70,14 +70,13 @@ def get_orientation_map(
     store = _check_store(store, resume)
     check_signal(signal)
     check_choice("on_read_error", on_read_error, ("raise", "skip"))
-    if on_read_error == "skip":
-        signal = without_unreadable(signal)
+    readable = without_unreadable(signal) if on_read_error == "skip" else signal
     models = as_models(model)
     check_positive("n_best", n_best, integer=True)
     geometry = resolve_geometry(signal, geometry, signal_mask, find_center)
     for one in models:
         check_voltage(one, geometry)
-    geometry, shifts = beam_positions(signal, geometry, find_center, beam_shift)
+    geometry, shifts = beam_positions(readable, geometry, find_center, beam_shift)
     if batch_size is not None:
         check_positive("batch_size", batch_size, integer=True)
     predictor = BlockPredictor(
@@ -89,7 +88,7 @@ def get_orientation_map(
         to_scan=rotation_to_scan(geometry),
     )
     left_out = as_navigation_mask(navigation_mask, signal)
-    patterns = in_blocks(signal.data)
+    patterns = in_blocks(readable.data)
     if store is not None:
         target = _store_target(store, resume, signal, predictor, left_out, shifts, find_center)
         patterns = target.in_its_blocks(patterns)

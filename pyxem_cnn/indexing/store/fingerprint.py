@@ -48,8 +48,20 @@ def sample_digest(data: Any, n_navigation: int) -> str:
     n = int(np.prod(shape, dtype=np.int64))
     numbers = np.unique(np.linspace(0, n - 1, _N_SAMPLED).astype(np.int64))
     places = [np.unravel_index(i, shape) if shape else () for i in numbers]
-    samples = dask.compute([data[tuple(int(i) for i in place)] for place in places])[0]
+    entries = [data[tuple(int(i) for i in place)] for place in places]
+    try:
+        samples = dask.compute(entries)[0]
+    except Exception:  # a damaged chunk: what becomes of it is decided when it is mapped
+        samples = [_or_zeros(entry) for entry in entries]
     return array_digest(np.stack([np.asarray(sample) for sample in samples]))
+
+
+def _or_zeros(entry: Any) -> np.ndarray:
+    """Return an entry of a lazy array, zeros if it cannot be read."""
+    try:
+        return np.asarray(entry)
+    except Exception:
+        return np.zeros(entry.shape, entry.dtype)
 
 
 def array_digest(array: np.ndarray) -> str:
