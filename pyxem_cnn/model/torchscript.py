@@ -23,7 +23,8 @@ _logger = logging.getLogger(__name__)
 # Warning filters are global and compiling twice is a waste: one thread at a time.
 _lock = threading.RLock()
 _modules: OrderedDict[tuple[str, str], torch.jit.ScriptModule] = OrderedDict()
-_MOST_MODULES = 16
+# More than the models of a map times the GPUs of a machine: these must not push each other out.
+_MOST_MODULES = 64
 
 
 def to_torchscript(module: torch.nn.Module) -> torch.jit.ScriptModule:
