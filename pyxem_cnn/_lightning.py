@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +23,18 @@ except ImportError as error:
         "`pip install pyxem_cnn[train]`."
     ) from error
 
+from pyxem_cnn.networks.azimuthal import THICKNESS_UNIT
+from pyxem_cnn.targets.zone_in_plane import SoftLabels
+
 if TYPE_CHECKING:
     from pyxem_cnn.datasets import Batch, PatternSource
     from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
     from pyxem_cnn.training import TrainingConfig
 
 __all__ = ["OrientationTask", "fit"]
+
+
+_logger = logging.getLogger(__name__)
 
 
 class OrientationTask(pl.LightningModule):
@@ -51,28 +57,45 @@ class OrientationTask(pl.LightningModule):
         self.network, self.target, self.config = network, target, config
         self.sources: dict[str, PatternSource] = {}
         self.description: dict[str, Any] = {}
+        self._objective: Callable[..., Any] | None = None
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         """Return the loss of a batch."""
-        labels = self.target.encode(batch.orientation)
-        features = self.network.features(batch.counts, batch.mask)
-        residual = self.network.residuals(features, labels.cell)
-        entropy, distance = self.target.loss(self.network.logits(features), residual, labels)
-        loss = entropy + self.config.residual_weight * distance
-        loss = (loss * batch.is_phase).sum() / batch.is_phase.sum().clamp(min=1)
-        phase = F.binary_cross_entropy_with_logits(
-            self.network.phase_logit(features), batch.is_phase
-        )
-        return loss + self.config.phase_weight * phase
+        n_phases = len(self.target.all_zones)
+        phase = batch.kind.clamp(max=n_phases - 1)
+        labels = with_second_grains(self.target.encode(batch.orientation, phase), batch.share)
+        if self._objective is None:
+            # Only now: whoever averages the weights copies the module before.
+            compiled = self.config.compiled
+            self._objective = torch.compile(self._losses) if compiled else self._losses
+        losses = self._objective(batch, labels, (batch.kind < n_phases).float())
+        return sum(weight * loss for weight, loss in zip(self.config.weights, losses, strict=True))
+
+    def _losses(
+        self, batch: Batch, labels: SoftLabels, is_phase: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Return the losses of orientation, residual, thickness, share and class."""
+        features, rings = self.network.features(batch.counts, batch.mask)
+        values = self.network.values(features, labels.cell)
+        log_probability = self.network.log_probability(self.network.logits(features))
+        entropy, distance = self.target.loss(log_probability, values[..., :3], labels)
+        thickness, share = _value_losses(values, labels, batch)
+        classes = F.cross_entropy(self.network.class_logits(features, rings), batch.kind)
+        n = is_phase.sum().clamp(min=1)
+        means = ((loss * is_phase).sum() / n for loss in (entropy, distance, thickness, share))
+        return (*means, classes)
 
     def validation_step(self, batch: Any, _: int) -> None:
         """Measure degrees on held-out patterns; the batch itself is empty."""
-        from pyxem_cnn.training import evaluate
+        from pyxem_cnn.evaluation import evaluate
 
-        summaries = evaluate(self.network, self.target, self.sources, self.config)
-        for dose, summary in summaries.items():
-            self.log(f"{dose}: median", summary.median, batch_size=1)
-            self.log(f"{dose}: within 5", summary.within_5, batch_size=1)
+        evaluations = evaluate(self.network, self.target, self.sources, self.config)
+        for name, evaluation in evaluations.items():
+            errors = evaluation.errors
+            self.log(f"{name}: median", errors.median, batch_size=1)
+            self.log(f"{name}: within 2", errors.within_2, batch_size=1)
+            self.log(f"{name}: within 5", errors.within_5, batch_size=1)
+            _logger.info("%s: %s", name, errors)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the checkpoint of another training, before its weights are looked at."""
@@ -100,10 +123,54 @@ class OrientationTask(pl.LightningModule):
         }
 
 
+def with_second_grains(labels: SoftLabels, share: torch.Tensor) -> SoftLabels:
+    """Return labels of both grains of a pattern; the second is that of the pattern before it.
+
+    Parameters
+    ----------
+    labels
+        Of the patterns' first grains.
+    share
+        What the first grain has of the diffraction, shape (batch,).
+
+    Returns
+    -------
+    labels
+        Twice as many cells for each pattern. The weights lean towards the stronger grain: a map
+        shows that one.
+    """
+    first, second = share.square(), (1 - share).square()
+    weight = (first / (first + second))[:, None]
+    return SoftLabels(
+        torch.cat([labels.cell, labels.cell.roll(1, 0)], dim=1),
+        torch.cat([weight * labels.weight, (1 - weight) * labels.weight.roll(1, 0)], dim=1),
+        torch.cat([labels.residual, labels.residual.roll(1, 0)], dim=1),
+    )
+
+
+def _value_losses(
+    values: torch.Tensor, labels: SoftLabels, batch: Batch
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the losses of thickness and share of each pattern, both of shape (batch,)."""
+    n = values.shape[1] // 2
+
+    def of_both(own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return torch.cat([own[:, None].expand(-1, n), other[:, None].expand(-1, n)], dim=1)
+
+    thickness = of_both(batch.thickness, batch.thickness.roll(1, 0)) / THICKNESS_UNIT
+    is_known = thickness.isfinite()
+    thickness = thickness.where(is_known, 0.0)
+    error = F.smooth_l1_loss(values[..., 3], thickness, reduction="none") * is_known
+    share = of_both(batch.share, 1 - batch.share)
+    surprise = F.binary_cross_entropy_with_logits(values[..., 4], share, reduction="none")
+    return (labels.weight * error).sum(dim=1), (labels.weight * surprise).sum(dim=1)
+
+
 class _Epochs(IterableDataset):
     """Batches of one epoch after the other; each epoch has a seed of its own.
 
-    So a resumed training sees the same patterns as one that was never interrupted.
+    So a resumed training sees the same patterns as one that was never interrupted. The doses begin
+    high.
     """
 
     def __init__(self, source: PatternSource, config: TrainingConfig) -> None:
@@ -114,9 +181,10 @@ class _Epochs(IterableDataset):
         return self.config.steps_per_epoch
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = self.source.batches(
-            self.config.batch_size, seed=1000 * self.config.seed + self.epoch
+        source = self.source.under(
+            self.source.conditions.eased(self.epoch / max(1, self.config.n_epochs - 1))
         )
+        batches = source.batches(self.config.batch_size, seed=1000 * self.config.seed + self.epoch)
         for _ in range(len(self)):
             yield next(batches)
 

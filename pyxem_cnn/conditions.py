@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Conditions"]
 
+# The lowest dose at the beginning of a training, and when it has come down.
+_FIRST_ELECTRONS, _EASED_UNTIL = 1e3, 0.3
+
 # Ranges that are drawn evenly in the logarithm.
 _LOGARITHMIC = (
     "electrons",
@@ -90,14 +93,14 @@ class Conditions:
     saturated
         Share of patterns of which strong spots are cut off.
     overlap
-        Share of patterns with a second grain of up to 0.5 of the first one's weight.
+        Share of patterns with a second grain of up to 0.8 of the first one's weight.
     decoys
         Share of patterns of other crystals, a third of them without any crystal: vacuum or
         amorphous.
     """
 
-    electrons: aug.Range = (100.0, 1e6)
-    noise_free: float = 0.2
+    electrons: aug.Range = (80.0, 2e5)
+    noise_free: float = 0.1
     spot_sigma: aug.Range = (0.006, 0.06)
     disc_radius: aug.Range = (0.02, 0.08)
     discs: float = 0.3
@@ -105,26 +108,26 @@ class Conditions:
     debye_waller: aug.Range = (0.0, 1.5)
     intensity_power: aug.Range = (0.45, 1.0)
     intensity_spread: float = 0.6
-    position_spread: float = 0.006
-    center_error: float = 0.012
+    position_spread: float = 0.004
+    center_error: float = 0.03
     scale_error: float = 0.025
     ellipticity: float = 0.01
-    background: aug.Range = (0.0, 0.99)
+    background: aug.Range = (0.0, 0.9)
     direct_beam: aug.Range = (0.1, 100.0)
     gaussian_background: float = 0.3
     gaussian_width: aug.Range = (0.1, 0.6)
     half_width: aug.Range = (0.6, 2.4)
     beam_offset: float = 0.1
-    blocked: float = 0.1
-    gaps: float = 0.1
+    blocked: float = 0.08
+    gaps: float = 0.06
     gap_width: aug.Range = (0.02, 0.08)
     hot_pixels: aug.Range = (0.0, 1e-4)
     pixel: aug.Range = (0.005, 0.03)
-    integrating: float = 0.15
+    integrating: float = 0.1
     read_noise: aug.Range = (0.0, 0.2)
-    saturated: float = 0.05
-    overlap: float = 0.1
-    decoys: float = 0.15
+    saturated: float = 0.03
+    overlap: float = 0.12
+    decoys: float = 0.12
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -158,9 +161,9 @@ class Conditions:
             spot_sigma=_capped(self.spot_sigma, 0.2 * nearest),
             disc_radius=_capped(self.disc_radius, 0.4 * nearest),
             relrod_width=_capped(self.relrod_width, 0.4 * slab),
-            center_error=min(self.center_error, 0.05 * nearest),
-            position_spread=min(self.position_spread, 0.03 * nearest),
-            half_width=(max(0.4 * grid.k_max, 1.8 * nearest), 1.5 * grid.k_max),
+            center_error=min(self.center_error, 0.15 * nearest),
+            position_spread=min(self.position_spread, 0.02 * nearest),
+            half_width=(max(0.5 * grid.k_max, 1.8 * nearest), 1.6 * grid.k_max),
         )
         return fitted._dynamical(library) if library.is_dynamical else fitted
 
@@ -170,11 +173,26 @@ class Conditions:
         return replace(
             self,
             disc_radius=(0.85 * radius, 1.15 * radius) if radius else self.disc_radius,
-            discs=max(self.discs, 0.6) if radius else 0.0,
+            discs=max(self.discs, 0.75) if radius else 0.0,
             debye_waller=(0.0, 0.2 * self.debye_waller[1]),
             intensity_power=(max(0.8, self.intensity_power[0]), self.intensity_power[1]),
             intensity_spread=0.3 * self.intensity_spread,
         )
+
+    def eased(self, progress: float) -> Conditions:
+        """Return the conditions at some time of a training: doses begin high.
+
+        Parameters
+        ----------
+        progress
+            0 at the beginning, 1 at the end.
+        """
+        low, high = self.electrons
+        first = min(_FIRST_ELECTRONS, high)
+        if low >= first or progress >= _EASED_UNTIL:
+            return self
+        lowest = first * (low / first) ** (progress / _EASED_UNTIL)
+        return replace(self, electrons=(lowest, high))
 
     def measured_at(self, electrons: float) -> Conditions:
         """Return conditions at one dose, without decoys and second grains, for validation."""

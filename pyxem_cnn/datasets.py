@@ -1,9 +1,9 @@
-"""Endless batches of rendered, augmented patterns from a zone-axis library."""
+"""Endless batches of rendered, augmented patterns from zone-axis libraries."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from pyxem_cnn import augmentations as aug
 from pyxem_cnn.conditions import Conditions
 from pyxem_cnn.exposure import Exposure
+from pyxem_cnn.simulation.library.ingredient import Ingredient
 from pyxem_cnn.simulation.library.spots import Spots, concatenated
 from pyxem_cnn.simulation.rendering import render_polar
 
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
     Library = ZoneAxisLibrary | DynamicalLibrary
 
-__all__ = ["Batch", "Conditions", "PatternSource"]
+__all__ = ["Batch", "Conditions", "Ingredient", "PatternSource"]
 
+# Largest weight of a second grain against the first.
+_LARGEST_SECOND = 0.8
 # Parts of a disc differ by such a factor in decoys (standard deviation of the logarithm).
 _DECOY_STRUCTURE = 0.7
 
@@ -40,26 +43,31 @@ class Batch(NamedTuple):
         1 where measured, the same shape.
     orientation
         Quaternions, shape (n, 4), lab to crystal.
-    is_phase
-        1 for patterns of the phase, 0 for decoys, shape (n,).
+    kind
+        Place of the phase for patterns of a phase; from the number of phases on, vacuum, amorphous
+        material and other crystals. Shape (n,), int64.
     thickness
         In angstrom, shape (n,); NaN for decoys and kinematic patterns.
+    share
+        How much of the diffraction is that of the orientation, shape (n,): below 1, the pattern
+        before it in the batch is a second grain that has the rest.
     """
 
     counts: Tensor
     mask: Tensor
     orientation: Tensor
-    is_phase: Tensor
+    kind: Tensor
     thickness: Tensor
+    share: Tensor
 
 
 class PatternSource:
-    """Draw random patterns of one phase.
+    """Draw random patterns of one or several phases.
 
     Parameters
     ----------
     library
-        Spots of the phase.
+        Spots of the phase, or `Ingredient` for each phase and microscope setting.
     grid
         Polar grid of the patterns.
     conditions
@@ -70,15 +78,33 @@ class PatternSource:
 
     def __init__(
         self,
-        library: Library,
+        library: Library | Sequence[Ingredient],
         grid: PolarGrid,
         conditions: Conditions,
         decoys: ZoneAxisLibrary | None = None,
     ) -> None:
-        self.library, self.grid, self.decoys = library, grid, decoys
+        several = isinstance(library, list | tuple)
+        self.ingredients = list(library) if several else [Ingredient(library)]
+        self.n_phases = 1 + max(one.phase for one in self.ingredients)
+        self.grid, self.decoys = grid, decoys
         self.conditions = conditions if decoys is not None else replace(conditions, decoys=0.0)
         self._exposure = Exposure(grid, self.conditions)
         self._areas = torch.as_tensor(grid.bin_areas, dtype=torch.float32)
+
+    @property
+    def library(self) -> Library:
+        """Return the first library."""
+        return self.ingredients[0].library
+
+    def under(self, conditions: Conditions) -> PatternSource:
+        """Return a source of the same spots under other conditions.
+
+        Parameters
+        ----------
+        conditions
+            How the patterns vary.
+        """
+        return PatternSource(self.ingredients, self.grid, conditions, self.decoys)
 
     def batch(self, n: int, generator: torch.Generator) -> Batch:
         """Return ``n`` patterns, drawn with ``generator``."""
@@ -89,18 +115,43 @@ class PatternSource:
             else 0
         )
         n_decoys = min(n_decoys, n // 2)
-        spots = self._spots(self.library, n - n_decoys, generator)
+        spots, kind = self._phases(n - n_decoys, generator)
         if n_decoys:
             spots = concatenated(spots, self._decoys(n_decoys, spots, generator))
-        is_phase = (torch.arange(n) < n - n_decoys).float()
-        counts, mask = self._pattern(spots, generator)
-        return Batch(counts, mask, spots.orientation, is_phase, spots.thickness)
+            # A third of the decoys has no spots at all: half vacuum, half amorphous material.
+            n_empty = (n_decoys + 2) // 3
+            other = torch.full((n_decoys,), self.n_phases + 2)
+            other[:n_empty] = self.n_phases + (torch.arange(n_empty) % 2)
+            kind = torch.cat([kind, other])
+        counts, mask, share = self._pattern(spots, kind, generator)
+        return Batch(counts, mask, spots.orientation, kind, spots.thickness, share)
 
     def batches(self, n: int, seed: int) -> Iterator[Batch]:
         """Yield batches without end."""
         generator = torch.Generator().manual_seed(seed)
         while True:
             yield self.batch(n, generator)
+
+    def _phases(self, n: int, generator: torch.Generator) -> tuple[Spots, Tensor]:
+        """Return spots of the phases and which one, as the ingredients' weights say."""
+        if len(self.ingredients) == 1:
+            return self._spots(self.library, n, generator), torch.zeros(n, dtype=torch.int64)
+        weights = torch.tensor([float(one.weight) for one in self.ingredients])
+        chosen = torch.multinomial(weights, n, replacement=True, generator=generator)
+        parts, kinds = [], []
+        for i, one in enumerate(self.ingredients):
+            if count := int((chosen == i).sum()):
+                parts.append(self._spots(one.library, count, generator))
+                kinds.append(torch.full((count,), one.phase))
+        like = next((part for part in parts if part.tilts is not None), parts[0])
+        spots = (
+            parts[0] if parts[0].tilts is not None else _with_discs_of(like, parts[0], generator)
+        )
+        for part in parts[1:]:
+            spots = concatenated(spots, _with_discs_of(like, part, generator))
+        # Second grains come from the pattern before: of any phase.
+        order = torch.randperm(n, generator=generator)
+        return Spots(*(x if x is None else x[order] for x in spots)), torch.cat(kinds)[order]
 
     def _spots(self, library: Library, n: int, generator: torch.Generator) -> Spots:
         """Return spots as a specimen of random shape and temperature gives them."""
@@ -115,15 +166,15 @@ class PatternSource:
     def _decoys(self, n: int, like: Spots, generator: torch.Generator) -> Spots:
         """Return spots of other crystals, with discs like those of the phase."""
         spots = self._spots(self.decoys, n, generator)
-        # A third of the decoys has no spots at all: vacuum and amorphous material.
         spots.intensity[: (n + 2) // 3] = 0
         if like.tilts is None:
             return spots
+        spots = _with_discs_of(like, spots, generator)
         # Uniform discs would give the decoys away.
-        shape = (*spots.intensity.shape[:2], like.tilts.shape[1])
-        factor = torch.exp(_DECOY_STRUCTURE * torch.randn(shape, generator=generator))
-        tilts = like.tilts[torch.randint(len(like.tilts), (n,), generator=generator)]
-        return spots._replace(intensity=spots.intensity * factor / shape[2], tilts=tilts)
+        factor = torch.exp(
+            _DECOY_STRUCTURE * torch.randn(spots.intensity.shape, generator=generator)
+        )
+        return spots._replace(intensity=spots.intensity * factor)
 
     def _disturbed(self, spots: Spots, generator: torch.Generator) -> Spots:
         """Return spots with thermal damping, compression and random factors."""
@@ -141,23 +192,29 @@ class PatternSource:
         factor = factor * torch.exp(spread * torch.randn(factor.shape, generator=generator))
         return spots._replace(intensity=spots.intensity * factor[..., None])
 
-    def _pattern(self, spots: Spots, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return counts per area and mask of spots seen through a microscope."""
+    def _pattern(
+        self, spots: Spots, kind: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return counts per area and mask of spots seen through a microscope, and own shares."""
         c, n, k = self.conditions, len(spots.k), spots.k
         spread = aug.uniform(n, (0, c.position_spread), generator)[:, None, None]
         k = k + spread * (2 * torch.rand(k.shape, generator=generator) - 1)
         k, shift = aug.distort(k, c.center_error, c.scale_error, c.ellipticity, generator)
         content, sigma = self._rendered(spots._replace(k=k), generator)
-        content = aug.overlap(content, c.overlap, 0.5, generator)
+        weight = aug.second_weight(n, c.overlap, _LARGEST_SECOND, generator)
+        # Of a phase upon a phase: what else would the second orientation be?
+        is_phase = kind < self.n_phases
+        weight = weight.where(is_phase & is_phase.roll(1), 0.0)
+        content = aug.add_second(content, weight)
         total = spots.intensity.sum((1, 2))
-        is_empty = total <= 0
-        is_vacuum = is_empty & aug.chance(n, 0.5, generator)
-        amorphous = (is_empty & ~is_vacuum).nonzero()[:, 0]
+        is_vacuum = kind == self.n_phases
+        amorphous = (kind == self.n_phases + 1).nonzero()[:, 0]
         content[amorphous] = aug.amorphous(len(amorphous), self.grid, generator)
         # Without spots, the direct beam is all there is.
         strength = aug.log_uniform(n, c.direct_beam, generator) * total.where(total > 0, 1.0)
         tail = aug.direct_beam_tail(shift, sigma, strength, self.grid)
-        return self._exposure(content + tail * self._areas, is_vacuum, generator)
+        counts, mask = self._exposure(content + tail * self._areas, is_vacuum, generator)
+        return counts, mask, 1 / (1 + weight)
 
     def _rendered(self, spots: Spots, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return bin contents and the direct beam's standard deviation, shape (n,)."""
@@ -178,6 +235,16 @@ class PatternSource:
             discs = {"disc_radius": radius.numpy(), "tilts": tilts.numpy()}
         content = render_polar(*(x.numpy() for x in arrays), self.grid, **discs)
         return torch.from_numpy(content), beam
+
+
+def _with_discs_of(like: Spots, spots: Spots, generator: torch.Generator) -> Spots:
+    """Return spots with as many parts as others have: uniform discs at their tilts."""
+    if like.tilts is None or spots.tilts is not None:
+        return spots
+    n, n_tilts = len(spots.k), like.tilts.shape[1]
+    tilts = like.tilts[torch.randint(len(like.tilts), (n,), generator=generator)]
+    intensity = spots.intensity.expand(-1, -1, n_tilts) / n_tilts
+    return spots._replace(intensity=intensity, tilts=tilts)
 
 
 def _relrod(error: Tensor, conditions: Conditions, generator: torch.Generator) -> Tensor:

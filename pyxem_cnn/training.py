@@ -5,23 +5,22 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_positive, check_type
+from pyxem_cnn._checks import check_choice, check_positive, check_type
 
 if TYPE_CHECKING:
     import torch
 
-    from pyxem_cnn.datasets import Conditions, Library, PatternSource
+    from pyxem_cnn.datasets import Conditions, PatternSource
     from pyxem_cnn.detector.polar import PolarGrid
-    from pyxem_cnn.metrics import ErrorSummary
     from pyxem_cnn.model import OrientationModel
-    from pyxem_cnn.simulation.kinematic import KinematicSimulator
+    from pyxem_cnn.phases import CrystalStructure
     from pyxem_cnn.simulation.library.dynamical_library import DynamicalLibrary
     from pyxem_cnn.simulation.library.training_libraries import TrainingLibraries
     from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
@@ -50,8 +49,9 @@ class TrainingConfig:
         Largest norm of the gradient.
     averaging
         Decay of the exponential moving average of the weights, which is what is kept.
-    residual_weight, phase_weight
-        Weights of the residual loss (per degree) and of the phase loss against the cross-entropy.
+    residual_weight, thickness_weight, share_weight, class_weight
+        Weights of the losses of the residual (per degree), of the thickness (per 100 angstrom), of
+        shares and of classes against the cross-entropy of orientations.
     width, n_blocks
         Size of the network.
     zone_spacing, n_bins
@@ -63,6 +63,12 @@ class TrainingConfig:
         Patterns between two validations and checkpoints.
     validation_patterns
         Held-out patterns for each dose.
+    precision
+        Of matrix products: "float32", "bfloat16", or "auto", the latter where the device is fast
+        at it.
+    compiled
+        Whether torch compiles the training step, which takes a minute and a C++ compiler and then
+        saves a third of the time.
     seed
         Of weights and patterns.
     """
@@ -74,14 +80,18 @@ class TrainingConfig:
     clip: float = 2.0
     averaging: float = 0.998
     residual_weight: float = 0.25
-    phase_weight: float = 0.5
-    width: int = 160
+    thickness_weight: float = 0.05
+    share_weight: float = 0.1
+    class_weight: float = 0.5
+    width: int = 256
     n_blocks: int = 4
     zone_spacing: float = 4.0
     n_bins: int = 32
     polarity: bool = False
     epoch_patterns: int = 25_600
     validation_patterns: int = 512
+    precision: str = "auto"
+    compiled: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -89,6 +99,13 @@ class TrainingConfig:
         for name in ("n_patterns", "batch_size", "epoch_patterns", "validation_patterns"):
             check_positive(name, getattr(self, name), integer=True)
         check_positive("seed", self.seed, integer=True, allow_zero=True)
+        check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weights of the losses: orientation, residual, thickness, share and class."""
+        others = (self.residual_weight, self.thickness_weight, self.share_weight)
+        return (1.0, *others, self.class_weight)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -121,7 +138,7 @@ def train(
     simulator: str = "bloch",
     library: str | os.PathLike[str] | DynamicalLibrary | None = None,
     convergence_angle: float = 1.5,
-    precession_angle: float = 0.0,
+    precession_angle: float | Sequence[float] = 0.0,
     thicknesses: tuple[float, float] = (200.0, 1000.0),
     simulation: Any = None,
     config: TrainingConfig | None = None,
@@ -131,13 +148,14 @@ def train(
     checkpoint: str | os.PathLike[str] | None = None,
     show_progressbar: bool = True,
 ) -> OrientationModel:
-    """Train a model that reads orientations of one phase.
+    """Train a model that reads orientations of one phase, or of several.
 
     Parameters
     ----------
     phase
-        Path of a .cif file, `CrystalStructure`, orix Phase or diffpy Structure. May be left out
-        where ``simulation`` or a library is given.
+        Path of a .cif file, `CrystalStructure`, orix Phase or diffpy Structure, or a list of them:
+        a model of several phases tells them apart as well. May be left out where ``simulation``
+        or a library is given.
     accelerating_voltage
         In kV.
     simulator
@@ -145,11 +163,13 @@ def train(
         intensities damped and scattered at random.
     library
         Dynamical library: a file, which is read if it exists and otherwise written, or the library
-        itself. By default it is simulated and not kept.
+        itself; a folder, where there are several phases or precession angles. By default it is
+        simulated and not kept.
     convergence_angle
         Half angle of the probe cone, mrad; 0 for a parallel beam.
     precession_angle
-        In degrees.
+        In degrees. With several angles, such as (0, 0.6), one model serves all of them; two thirds
+        of its patterns are of the first.
     thicknesses
         Smallest and largest thickness of the specimen, angstrom.
     simulation
@@ -192,48 +212,50 @@ def train(
         simulator,
         library,
         convergence_angle,
-        precession_angle,
+        precession_angle if isinstance(precession_angle, float | int) else tuple(precession_angle),
         thicknesses,
         n_held_out=4 * config.validation_patterns,
         show_progressbar=show_progressbar,
     )
     libraries = training_libraries(phase, accelerating_voltage, how, simulation, grid)
     grid = libraries.grid
-    conditions = conditions or Conditions().fitted_to(libraries.train, grid)
+    conditions = conditions or Conditions().fitted_to(libraries.first, grid)
     sources = _sources(libraries, conditions, config)
-    learner = _Learner.for_library(libraries.train, grid, config)
+    learner = _Learner.for_crystals(libraries.crystals, grid, config)
     description = {
-        "crystal": libraries.train.crystal.to_dict(),
-        "accelerating_voltage": libraries.train.accelerating_voltage,
         "config": asdict(config),
         "conditions": conditions.to_dict(),
         "grid": grid.to_dict(),
+        "convergence_angle": convergence_angle if libraries.first.is_dynamical else None,
+        "precession_angle": how.precession_angles if libraries.first.is_dynamical else None,
         **libraries.description,
     }
-    phase_and_voltage = {
-        "phase": libraries.train.crystal.to_dict(),
-        "accelerating_voltage": libraries.train.accelerating_voltage,
+    phases_and_voltage = {
+        "crystal": [crystal.to_dict() for crystal in libraries.crystals],
+        "accelerating_voltage": libraries.first.accelerating_voltage,
     }
-    _fit(learner.module, sources, checkpoint, description | phase_and_voltage, show_progressbar)
+    _fit(learner.module, sources, checkpoint, description | phases_and_voltage, show_progressbar)
     return _finished(learner, sources, libraries, description, name)
 
 
 def _sources(
     libraries: TrainingLibraries, conditions: Conditions, config: TrainingConfig
 ) -> dict[str, PatternSource]:
-    """Return the sources of patterns: ``train``, and one for each dose of the validation."""
+    """Return the sources of patterns: ``train``, and one for each dose and setting to measure."""
     from pyxem_cnn.datasets import PatternSource
     from pyxem_cnn.simulation.decoys import decoy_library
 
-    library, held_out, grid, _ = libraries
+    library, grid = libraries.first, libraries.grid
     generator = np.random.default_rng(config.seed)
     decoys = decoy_library(
         library.crystal, library.accelerating_voltage, generator, k_max=grid.k_max
     )
-    sources = {"train": PatternSource(library, grid, conditions, decoys)}
-    for electrons in VALIDATION_ELECTRONS:
-        measured = conditions.measured_at(electrons)
-        sources[f"{electrons:g} electrons"] = PatternSource(held_out, grid, measured)
+    sources = {"train": PatternSource(libraries.train, grid, conditions, decoys)}
+    for setting in dict.fromkeys(one.setting for one in libraries.held_out):
+        held_out = [one for one in libraries.held_out if one.setting == setting]
+        for electrons in VALIDATION_ELECTRONS:
+            name = ", ".join(filter(None, (f"{electrons:g} electrons", setting)))
+            sources[name] = PatternSource(held_out, grid, conditions.measured_at(electrons))
     return sources
 
 
@@ -246,18 +268,18 @@ class _Learner:
     module: Any
 
     @classmethod
-    def for_library(cls, library: Library, grid: PolarGrid, config: TrainingConfig) -> _Learner:
+    def for_crystals(
+        cls, crystals: list[CrystalStructure], grid: PolarGrid, config: TrainingConfig
+    ) -> _Learner:
         import torch
 
         from pyxem_cnn._lightning import OrientationTask
+        from pyxem_cnn._torch import has_fast_bfloat16
         from pyxem_cnn.networks.azimuthal import AzimuthalConfig, AzimuthalNetwork
         from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
 
         target = ZoneInPlaneTarget.for_crystal(
-            library.crystal,
-            spacing=config.zone_spacing,
-            n_bins=config.n_bins,
-            polarity=config.polarity,
+            crystals, spacing=config.zone_spacing, n_bins=config.n_bins, polarity=config.polarity
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -265,12 +287,15 @@ class _Learner:
                 AzimuthalConfig(
                     n_radial=grid.n_radial,
                     n_azimuthal=grid.n_azimuthal,
-                    n_zones=target.n_zones,
+                    n_zones=tuple(target.n_zones),
                     n_bins=config.n_bins,
                     width=config.width,
                     n_blocks=config.n_blocks,
                 )
             )
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        low = has_fast_bfloat16(device) if config.precision == "auto" else config.precision
+        network.low_precision = low in (True, "bfloat16")
         return cls(network, target, OrientationTask(network, target, config))
 
 
@@ -296,94 +321,41 @@ def _finished(
     name: str | None,
 ) -> OrientationModel:
     """Measure the trained network on held-out patterns and make the model."""
+    from pyxem_cnn.evaluation import evaluate, fit_calibration
     from pyxem_cnn.model import ModelDescription, OrientationModel
     from pyxem_cnn.simulation.kinematic import KinematicSimulator
 
-    config, (library, _, grid, _) = learner.module.config, libraries
+    config, library, grid = learner.module.config, libraries.first, libraries.grid
     if library.is_dynamical:
-        description = description | {"library_sha256": library.sha256()}
+        hashes = [one.library.sha256() for one in libraries.train]
+        description = description | {"library_sha256": hashes}
     network = learner.network.cpu().eval().requires_grad_(False)
+    network.low_precision = False
+    fitted = replace(config, validation_patterns=8 * config.validation_patterns)
+    learner.target.calibration = fit_calibration(network, learner.target, sources, fitted)
     large = replace(config, validation_patterns=4 * config.validation_patterns)
-    simulator = KinematicSimulator(library.crystal, library.accelerating_voltage, grid.k_max)
-    metrics = evaluate(network, learner.target, sources, large, seed=1, simulator=simulator)
+    simulators = [
+        KinematicSimulator(crystal, library.accelerating_voltage, grid.k_max)
+        for crystal in libraries.crystals
+    ]
+    metrics = evaluate(network, learner.target, sources, large, seed=1, simulators=simulators)
     batch = next(sources["train"].batches(4, seed=config.seed + 2))
+    angles = description["precession_angle"]
     return OrientationModel.build(
         network,
         ModelDescription(
-            crystal=library.crystal,
+            crystal=libraries.crystals,
             grid=grid,
             target=learner.target,
             accelerating_voltage=library.accelerating_voltage,
+            convergence_angle=description["convergence_angle"],
+            precession_angle=angles[0] if angles and len(angles) == 1 else angles,
+            polarity=config.polarity,
             name=name,
             licence="GPL-3.0-or-later",
             preprocessing={"value": "sqrt of mean counts less its ring mean", "normalise": "rms"},
             training=description,
-            metrics={dose: asdict(summary) for dose, summary in metrics.items()},
+            metrics={dose: errors.to_dict() for dose, errors in metrics.items()},
         ),
         (batch.counts.numpy(), batch.mask.numpy()),
     )
-
-
-def evaluate(
-    network: torch.nn.Module,
-    target: ZoneInPlaneTarget,
-    sources: dict[str, PatternSource],
-    config: TrainingConfig,
-    seed: int = 0,
-    simulator: KinematicSimulator | None = None,
-) -> dict[str, ErrorSummary]:
-    """Return the errors of a network for each validation source.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode.
-    target
-        Decodes its outputs.
-    sources
-        Named sources; ``train`` is left out.
-    config
-        For the number of patterns.
-    seed
-        Of the patterns.
-    simulator
-        Of the phase; if given, errors are also counted modulo pseudo-symmetric twins.
-    """
-    from pyxem_cnn.metrics import modulo_twins, summarize_errors
-
-    summaries = {}
-    for dose, source in sources.items():
-        if dose == "train":
-            continue
-        blocks = list(_predictions(network, target, source, config, seed))
-        degrees, truth, found = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        twins = None
-        if simulator is not None:
-            twins = modulo_twins(degrees, simulator, truth, found, source.grid)
-        summaries[dose] = summarize_errors(degrees, twins)
-    return summaries
-
-
-def _predictions(
-    network: torch.nn.Module,
-    target: ZoneInPlaneTarget,
-    source: PatternSource,
-    config: TrainingConfig,
-    seed: int,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield disorientations in degrees (n,), truth (n, 4) and predictions (n, 4)."""
-    import torch
-
-    from pyxem_cnn.rotations import disorientation_angle
-
-    symmetry = torch.as_tensor(target.symmetry, dtype=torch.float32)
-    device = next(network.parameters()).device
-    batches = source.batches(256, seed=1_000_003 + seed)
-    for _ in range(math.ceil(config.validation_patterns / 256)):
-        batch = next(batches)
-        with torch.no_grad():
-            outputs = network(batch.counts.to(device), batch.mask.to(device))
-        decoded = target.decode({key: value.cpu() for key, value in outputs.items()}, 1)
-        found = decoded.quaternions[:, 0]
-        angle = disorientation_angle(batch.orientation, found, symmetry)
-        yield angle.rad2deg().numpy(), batch.orientation.numpy(), found.numpy()

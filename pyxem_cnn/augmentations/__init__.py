@@ -30,7 +30,7 @@ from pyxem_cnn.augmentations.masks import (
     detector_gaps,
     square_detector,
 )
-from pyxem_cnn.augmentations.mixing import mix_in, overlap
+from pyxem_cnn.augmentations.mixing import add_second, mix_in, overlap, second_weight
 from pyxem_cnn.augmentations.pixels import add_hot_pixels, dead_pixels, pixels_per_bin
 from pyxem_cnn.augmentations.point_spread import point_spread
 
@@ -39,6 +39,7 @@ __all__ = [
     "add_amorphous_rings",
     "add_gaussian_background",
     "add_hot_pixels",
+    "add_second",
     "amorphous",
     "beam_stop",
     "blocked",
@@ -59,6 +60,7 @@ __all__ = [
     "pixels_per_bin",
     "point_spread",
     "saturate",
+    "second_weight",
     "square_detector",
     "uniform",
     "vacuum",

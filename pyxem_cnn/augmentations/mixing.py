@@ -23,8 +23,35 @@ def overlap(content: Tensor, share: float, largest: float, generator: torch.Gene
     generator
         Source of random numbers.
     """
-    n = len(content)
-    weight = torch.where(chance(n, share, generator), uniform(n, (0, largest), generator), 0.0)
+    return add_second(content, second_weight(len(content), share, largest, generator))
+
+
+def second_weight(n: int, share: float, largest: float, generator: torch.Generator) -> Tensor:
+    """Return weights of second grains against the first ones, shape (n,); 0 for no second grain.
+
+    Parameters
+    ----------
+    n
+        Number of patterns.
+    share, largest
+        As in :func:`overlap`.
+    generator
+        Source of random numbers.
+    """
+    chosen = chance(n, share, generator)
+    return torch.where(chosen, uniform(n, (0, largest), generator), 0.0)
+
+
+def add_second(content: Tensor, weight: Tensor) -> Tensor:
+    """Return patterns with the one before them in the batch added as a second grain.
+
+    Parameters
+    ----------
+    content
+        Patterns, shape (batch, n_radial, n_azimuthal) or (batch, rows, columns).
+    weight
+        Of the second grain's counts against the first's, shape (batch,).
+    """
     result = content.clone()
     some = weight.nonzero()[:, 0]
     total = content.sum(dim=(1, 2), keepdim=True)

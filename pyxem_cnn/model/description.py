@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ class ModelDescription:
     Parameters
     ----------
     crystal
-        The crystal structure.
+        The crystal structure, or a list of those that the network tells apart.
     grid
         The grid that the network reads patterns on.
     target
@@ -39,7 +39,7 @@ class ModelDescription:
     convergence_angle
         Semi-angle of the probe in mrad, None if not known.
     precession_angle
-        In degrees, None if not known.
+        In degrees, None if not known; several where the network serves several.
     polarity
         Whether orientations count modulo the rotations of the point group (True), or of the Laue
         group.
@@ -55,12 +55,12 @@ class ModelDescription:
         Numbers measured on held-out patterns, JSON-able.
     """
 
-    crystal: CrystalStructure
+    crystal: CrystalStructure | Sequence[CrystalStructure]
     grid: PolarGrid | CartesianGrid
     target: Target
     accelerating_voltage: float
     convergence_angle: float | None = None
-    precession_angle: float | None = None
+    precession_angle: float | Sequence[float] | None = None
     polarity: bool = False
     name: str | None = None
     licence: str | None = None
@@ -72,9 +72,14 @@ class ModelDescription:
         """Check what is not checked where it was made."""
         check_type("grid", self.grid, (PolarGrid, CartesianGrid))
         check_positive("accelerating_voltage", self.accelerating_voltage, remedy="It is in kV.")
-        for angle in ("convergence_angle", "precession_angle"):
-            if getattr(self, angle) is not None:
-                check_positive(angle, getattr(self, angle), allow_zero=True)
+        for name in ("convergence_angle", "precession_angle"):
+            for angle in _as_list(getattr(self, name)):
+                check_positive(name, angle, allow_zero=True)
+
+    @property
+    def crystals(self) -> list[CrystalStructure]:
+        """All crystal structures."""
+        return _as_list(self.crystal)
 
     def to_metadata(self) -> dict[str, Any]:
         """Return the JSON-able metadata of a model file made now."""
@@ -82,9 +87,9 @@ class ModelDescription:
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "name": self.name or self.crystal.name,
+            "name": self.name or " + ".join(crystal.name for crystal in self.crystals),
             "task": "orientation",
-            "phases": [self.crystal.to_dict()],
+            "phases": [crystal.to_dict() for crystal in self.crystals],
             "accelerating_voltage": float(self.accelerating_voltage),
             **{key: getattr(self, key) for key in plain},
             "grid": self.grid.to_dict(),
@@ -109,14 +114,20 @@ def summarise(model: OrientationModel) -> str:
     -------
     text
     """
-    metadata, crystal = model.metadata, model.crystal
+    from pyxem_cnn.phases import CrystalStructure
+
+    metadata = model.metadata
     beam = [f"{model.accelerating_voltage:g} kV"]
     for key, unit in (("convergence_angle", "mrad"), ("precession_angle", "degrees")):
         if metadata.get(key) is not None:
-            beam.append(f"{key.split('_')[0]} {metadata[key]:g} {unit}")
+            values = " or ".join(f"{value:g}" for value in _as_list(metadata[key]))
+            beam.append(f"{key.split('_')[0]} {values} {unit}")
     n_parameters = sum(p.numel() for p in model.module.parameters())
     lines = {
-        "phase": f"{crystal.name} ({crystal.space_group_symbol}, no. {crystal.space_group})",
+        "phase": "; ".join(
+            f"{crystal.name} ({crystal.space_group_symbol}, no. {crystal.space_group})"
+            for crystal in map(CrystalStructure.from_dict, metadata["phases"])
+        ),
         "group": "point group" if model.polarity else "Laue group",
         "beam": ", ".join(beam),
         "grid": repr(model.grid),
@@ -128,6 +139,13 @@ def summarise(model: OrientationModel) -> str:
     }
     body = "\n".join(f"  {key + ':':<9}{value}" for key, value in lines.items())
     return f"OrientationModel {model.name!r}\n{body}"
+
+
+def _as_list(value: Any) -> list[Any]:
+    """Return one value, several or None as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _installed_versions() -> dict[str, str]:

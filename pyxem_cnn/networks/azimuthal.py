@@ -2,7 +2,8 @@
 
 Turning a pattern by one stride of azimuth bins shifts every feature map, and with it the scores of
 the in-plane bins, by one position. Activations keep the layout (channel, azimuth, batch), so that
-every layer is one large matrix product.
+every layer is one large matrix product. Those products run in bfloat16 where `low_precision` is
+set: processors and GPUs that have it are several times faster, and patterns are noisier.
 """
 
 from __future__ import annotations
@@ -12,6 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+NO_PHASES = ("vacuum", "amorphous", "other")
+"""Classes of patterns besides the phases: no specimen, no crystal, another crystal."""
+
+# What the last layer gives for a cell: two tilts, an in-plane offset, thickness, share.
+_N_VALUES = 5
+# The thickness is learnt in units of this many angstrom.
+THICKNESS_UNIT = 100.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class AzimuthalConfig:
     n_radial, n_azimuthal
         Shape of the polar patterns.
     n_zones
-        Number of zone-axis cells.
+        Number of zone-axis cells of each phase.
     n_bins
         Number of in-plane bins; divides ``n_azimuthal``.
     width
@@ -31,7 +40,7 @@ class AzimuthalConfig:
     n_blocks
         Residual blocks.
     taps
-        Azimuth bins that the stem sees at once.
+        Azimuth bins that the stem sees at once: an odd multiple of ``n_azimuthal / n_bins``.
     embedding
         Size of the hidden layer that combines features and zone for the residuals.
     n_candidates
@@ -40,9 +49,9 @@ class AzimuthalConfig:
 
     n_radial: int = 42
     n_azimuthal: int = 128
-    n_zones: int = 106
+    n_zones: tuple[int, ...] = (106,)
     n_bins: int = 32
-    width: int = 160
+    width: int = 192
     n_blocks: int = 4
     taps: int = 12
     embedding: int = 64
@@ -50,31 +59,54 @@ class AzimuthalConfig:
 
     def __post_init__(self) -> None:
         """Check that the sizes fit each other."""
-        if self.n_azimuthal % self.n_bins or self.taps < self.n_azimuthal // self.n_bins:
+        if self.n_azimuthal % self.n_bins or self.taps % (2 * self.stride) != self.stride:
             raise ValueError(
                 f"n_azimuthal={self.n_azimuthal}, n_bins={self.n_bins} and taps={self.taps} do not "
-                "fit: expected n_bins to divide n_azimuthal, and at least n_azimuthal / n_bins "
-                "taps. Change n_bins or the polar grid."
+                "fit: expected n_bins to divide n_azimuthal, and taps to be an odd multiple of "
+                "n_azimuthal / n_bins. Change n_bins or the polar grid."
             )
+
+    @property
+    def stride(self) -> int:
+        """Azimuth bins for each in-plane bin."""
+        return self.n_azimuthal // self.n_bins
 
 
 class CirculantMix(nn.Module):
-    """Mix positions of the azimuth, each channel with its own circular kernel."""
+    """Mix positions of the azimuth, each channel with its own circular kernel, and add the input.
+
+    Parameters
+    ----------
+    width
+        Channels.
+    n_bins
+        Positions.
+    """
 
     def __init__(self, width: int, n_bins: int) -> None:
         super().__init__()
         self.kernel = nn.Parameter(torch.randn(width, n_bins) * n_bins**-0.5)
         shift = torch.arange(n_bins)[:, None] - torch.arange(n_bins)[None]
         self.register_buffer("shift", shift.remainder(n_bins), persistent=False)
+        self.register_buffer("identity", torch.eye(n_bins)[:1], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (width, n_bins, batch) to the same shape."""
+        kernel = (self.kernel + self.identity).to(x.dtype)
         # (width, n_bins, n_bins) @ (width, n_bins, batch)
-        return torch.bmm(self.kernel[:, self.shift], x)
+        return torch.bmm(kernel[:, self.shift], x)
 
 
 class ChannelNorm(nn.Module):
-    """Batch normalisation of (channels, positions, batch) over positions and batch."""
+    """Batch normalisation of (channels, positions, batch) over positions and batch.
+
+    Parameters
+    ----------
+    width
+        Channels.
+    momentum
+        Share of a batch in the running statistics.
+    """
 
     def __init__(self, width: int, momentum: float = 0.05) -> None:
         super().__init__()
@@ -84,21 +116,38 @@ class ChannelNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(width))
         self.register_buffer("running_var", torch.ones(width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (width, positions, batch) to the same shape."""
+    def affine(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scale and offset of each channel, float32, that normalise an input."""
+        mean, var = self.running_mean, self.running_var
         if self.training:
-            var, mean = torch.var_mean(x, dim=(1, 2))
+            # In float32, whatever the activations are.
+            n = x.shape[1] * x.shape[2]
+            mean = x.sum(dim=(1, 2), dtype=torch.float32) / n
+            var = x.square().sum(dim=(1, 2), dtype=torch.float32) / n - mean.square()
+            var = var.clamp(min=0.0)
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(var, self.momentum)
-        else:
-            mean, var = self.running_mean, self.running_var
         scale = self.weight * torch.rsqrt(var + 1e-5)
-        return torch.addcmul((self.bias - mean * scale)[:, None, None], x, scale[:, None, None])
+        return scale, self.bias - mean * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (width, positions, batch) to the same shape."""
+        scale, offset = self.affine(x)
+        scale, offset = scale.to(x.dtype)[:, None, None], offset.to(x.dtype)[:, None, None]
+        return torch.addcmul(offset, x, scale)
 
 
 class Block(nn.Module):
-    """Residual block: circulant mixing along the azimuth, then a perceptron over channels."""
+    """Residual block: circulant mixing along the azimuth, then a perceptron over channels.
+
+    Parameters
+    ----------
+    width
+        Channels.
+    n_bins
+        Positions.
+    """
 
     def __init__(self, width: int, n_bins: int) -> None:
         super().__init__()
@@ -110,13 +159,17 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (width, n_bins, batch) to the same shape."""
-        y = self.norm(x + self.mix(x)).flatten(1)  # (width, n_bins * batch)
-        y = F.relu(torch.addmm(self.expand_bias, self.expand, y))  # (2 width, n_bins * batch)
-        return x + torch.mm(self.contract, y).view_as(x)
+        y = self.mix(x)
+        # The norm is a factor and an offset of each channel: both go into the weights.
+        scale, offset = self.norm.affine(y)
+        expand = (self.expand * scale).to(x.dtype)
+        bias = (self.expand_bias + torch.mm(self.expand, offset[:, None])).to(x.dtype)
+        y = F.relu(torch.addmm(bias, expand, y.flatten(1)))  # (2 width, n_bins * batch)
+        return torch.addmm(x.flatten(1), self.contract.to(x.dtype), y).view_as(x)
 
 
 class AzimuthalNetwork(nn.Module):
-    """Joint scores over zone axis x in-plane bin, continuous residuals, and a phase score.
+    """Joint scores over zone axis x in-plane bin, continuous residuals, and what the pattern is of.
 
     Parameters
     ----------
@@ -126,27 +179,34 @@ class AzimuthalNetwork(nn.Module):
 
     def __init__(self, config: AzimuthalConfig) -> None:
         super().__init__()
-        self.n_zones, self.n_bins = config.n_zones, config.n_bins
-        self.stride = config.n_azimuthal // config.n_bins
-        self.taps = config.taps
-        self.n_candidates = min(config.n_candidates, config.n_zones * config.n_bins)
-        inputs = 2 * config.n_radial * config.taps
         width = config.width
-        self.stem = nn.Parameter(torch.randn(width, inputs) * (2 / inputs) ** 0.5)
+        self.low_precision = False
+        self.thickness_unit = THICKNESS_UNIT
+        self.n_zones: list[int] = list(config.n_zones)
+        self.n_bins, self.stride = config.n_bins, config.stride
+        n_zones = sum(config.n_zones)
+        self.n_candidates = min(config.n_candidates, n_zones * config.n_bins)
+        # Neighbouring strides that the stem sees besides its own.
+        self.reach = (config.taps // config.stride - 1) // 2
+        inputs = 2 * config.n_radial * config.stride
+        spread = (2 / (inputs * (2 * self.reach + 1))) ** 0.5
+        self.stem = nn.Parameter(torch.randn((2 * self.reach + 1) * width, inputs) * spread)
         self.stem_norm = ChannelNorm(width)
         self.blocks = nn.ModuleList([Block(width, config.n_bins) for _ in range(config.n_blocks)])
         self.head_norm = ChannelNorm(width)
-        self.zone_weight = nn.Parameter(torch.randn(config.n_zones, width) * width**-0.5)
-        self.zone_bias = nn.Parameter(torch.zeros(config.n_zones, 1))
+        self.zone_weight = nn.Parameter(torch.randn(n_zones, width) * width**-0.5)
+        self.zone_bias = nn.Parameter(torch.zeros(n_zones, 1))
         self.feature_to_hidden = nn.Linear(width, config.embedding)
-        self.zone_embedding = nn.Embedding(config.n_zones, config.embedding)
-        self.hidden_to_residual = nn.Linear(config.embedding, 3)
-        self.phase_head = nn.Sequential(
-            nn.Linear(2 * width, config.embedding), nn.ReLU(), nn.Linear(config.embedding, 1)
+        self.zone_embedding = nn.Embedding(n_zones, config.embedding)
+        self.hidden_to_values = nn.Linear(config.embedding, _N_VALUES)
+        self.class_head = nn.Sequential(
+            nn.Linear(2 * width + config.n_radial + 1, config.embedding),
+            nn.ReLU(),
+            nn.Linear(config.embedding, len(config.n_zones) + len(NO_PHASES)),
         )
 
-    def features(self, counts: Tensor, mask: Tensor) -> Tensor:
-        """Return features of each in-plane position.
+    def features(self, counts: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features of each in-plane position, and of the pattern as a whole.
 
         Parameters
         ----------
@@ -157,44 +217,70 @@ class AzimuthalNetwork(nn.Module):
 
         Returns
         -------
-        features
-            Shape (width, n_bins, batch).
+        features, rings
+            Shapes (width, n_bins, batch) and (batch, n_radial + 1): the latter is the mean of
+            each ring and how uneven the rings are, which tell nothing about the orientation.
         """
-        batch = counts.shape[0]
-        mask = mask.expand_as(counts)
-        # The square root makes Poisson noise even; what is the same all around a ring is
-        # background; the scale of the counts carries no orientation.
-        value = counts.clamp(min=0.0).sqrt() * mask
-        ring = value.sum(dim=2, keepdim=True) / mask.sum(dim=2, keepdim=True).clamp(min=1e-6)
-        value = (value - ring) * mask
-        power = value.square().sum(dim=(1, 2), keepdim=True)
-        power = power / mask.sum(dim=(1, 2), keepdim=True).clamp(min=1.0)
-        value = value * torch.rsqrt(power + 1e-20)
-        x = torch.cat([value, mask], dim=1).permute(1, 2, 0)  # (2 n_radial, n_azimuthal, batch)
-        before = (self.taps - self.stride) // 2
-        after = self.taps - self.stride - before
-        x = torch.cat([x[:, x.shape[1] - before :], x, x[:, :after]], dim=1)
-        x = x.unfold(1, self.taps, self.stride)  # (2 n_radial, n_bins, batch, taps)
-        # (inputs, n_bins * batch)
-        x = x.permute(0, 3, 1, 2).reshape(self.stem.shape[1], self.n_bins * batch)
-        x = torch.mm(self.stem, x).view(self.stem.shape[0], self.n_bins, batch)
+        value, rings = self._normalised(counts, mask)
+        dtype = torch.bfloat16 if self.low_precision else value.dtype
+        mask = mask.expand_as(value)
+        x = torch.cat([value.to(dtype), mask.to(dtype)], dim=1)
+        batch, n, _ = x.shape
+        # (2 n_radial * stride, n_bins * batch)
+        x = x.view(batch, n, self.n_bins, self.stride).permute(1, 3, 2, 0)
+        x = x.reshape(n * self.stride, self.n_bins * batch)
+        x = self._shifted_sum(torch.mm(self.stem.to(dtype), x))
         x = F.relu(self.stem_norm(x))
         for block in self.blocks:
             x = block(x)
-        return F.relu(self.head_norm(x))
+        return F.relu(self.head_norm(x)), rings
+
+    def _normalised(self, counts: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the patterns as the stem sees them, and their rings (batch, n_radial + 1)."""
+        # The square root makes Poisson noise even; what is the same all around a ring is
+        # background; the scale of the counts carries no orientation.
+        value = counts.clamp(min=0.0).sqrt() * mask
+        measured = mask.sum(dim=-1, keepdim=True)
+        ring = value.sum(dim=2, keepdim=True) / measured.clamp(min=1e-6)
+        value = (value - ring) * mask
+        n = measured.sum(dim=-2, keepdim=True).clamp(min=1.0)
+        power = value.square().sum(dim=(1, 2), keepdim=True) / n
+        value = value * torch.rsqrt(power + 1e-20)
+        ring_power = ring.square().mean(dim=1, keepdim=True)
+        rings = ring * torch.rsqrt(ring_power + 1e-20)
+        unevenness = torch.sqrt(power / (ring_power + power + 1e-20))
+        return value, torch.cat([rings, unevenness], dim=1)[..., 0]
+
+    def _shifted_sum(self, x: Tensor) -> Tensor:
+        """Add what the stem saw in neighbouring strides, (n * width, n_bins * batch)."""
+        parts = x.view(2 * self.reach + 1, -1, self.n_bins, x.shape[1] // self.n_bins)
+        result = parts[self.reach]  # (width, n_bins, batch)
+        for i in range(2 * self.reach + 1):
+            if i != self.reach:
+                result = result + parts[i].roll(i - self.reach, 1)
+        return result
 
     def logits(self, features: Tensor) -> Tensor:
         """Return scores of all cells, shape (batch, n_zones * n_bins), zone by zone."""
-        scores = torch.addmm(self.zone_bias, self.zone_weight, features.flatten(1))
-        return scores.view(self.n_zones * self.n_bins, -1).t()
+        weight, bias = self.zone_weight.to(features.dtype), self.zone_bias.to(features.dtype)
+        scores = torch.addmm(bias, weight, features.flatten(1))
+        return scores.view(len(weight) * self.n_bins, -1).t().float()
 
-    def phase_logit(self, features: Tensor) -> Tensor:
-        """Return the score for 'this is a pattern of the phase', shape (batch,)."""
-        pooled = torch.cat([features.mean(dim=1), features.amax(dim=1)]).t()  # (batch, 2 width)
-        return self.phase_head(pooled)[:, 0]
+    def log_probability(self, logits: Tensor) -> Tensor:
+        """Return log-probabilities of the cells, within each phase, of the shape of the logits."""
+        if len(self.n_zones) == 1:
+            return logits.log_softmax(dim=1)
+        sizes = [n * self.n_bins for n in self.n_zones]
+        parts = [part.log_softmax(dim=1) for part in torch.split(logits, sizes, dim=1)]
+        return torch.cat(parts, dim=1)
 
-    def residuals(self, features: Tensor, cells: Tensor) -> Tensor:
-        """Return what is left between a cell's centre and the orientation.
+    def class_logits(self, features: Tensor, rings: Tensor) -> Tensor:
+        """Return scores of the phases and of `NO_PHASES`, shape (batch, n_phases + 3)."""
+        pooled = torch.cat([features.float().mean(dim=1), features.float().amax(dim=1)]).t()
+        return self.class_head(torch.cat([pooled, rings], dim=1))
+
+    def values(self, features: Tensor, cells: Tensor) -> Tensor:
+        """Return what is known about the orientation in each of some cells.
 
         Parameters
         ----------
@@ -205,14 +291,16 @@ class AzimuthalNetwork(nn.Module):
 
         Returns
         -------
-        residuals
-            Two tilts and an in-plane offset in degrees, shape (batch, n, 3).
+        values
+            Shape (batch, n, 5): two tilts and an in-plane offset in degrees, the thickness in
+            100 angstrom, and the logit of the share of the pattern that it explains.
         """
         zone = torch.div(cells, self.n_bins, rounding_mode="floor")
-        hidden = self.feature_to_hidden(features.permute(2, 1, 0))  # (batch, n_bins, embedding)
+        # (batch, n_bins, embedding)
+        hidden = self.feature_to_hidden(features.float().permute(2, 1, 0))
         position = (cells % self.n_bins)[..., None].expand(-1, -1, hidden.shape[2])
         hidden = F.relu(hidden.gather(1, position) + self.zone_embedding(zone))
-        return self.hidden_to_residual(hidden)
+        return self.hidden_to_values(hidden)
 
     def forward(self, counts: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Return the best cells of each pattern.
@@ -225,15 +313,30 @@ class AzimuthalNetwork(nn.Module):
         Returns
         -------
         outputs
-            ``cell`` (batch, n_candidates), best first; ``probability``, the same shape;
-            ``residual`` (batch, n_candidates, 3) in degrees; ``phase_probability`` (batch,).
+            ``cell`` (batch, n_candidates), best first; of the same shape ``probability``,
+            ``thickness`` in angstrom and ``share``; ``residual`` (batch, n_candidates, 3) in
+            degrees; ``class_probability`` (batch, n_phases + 3); ``entropy`` (batch,) in nats.
         """
-        features = self.features(counts, mask)
-        probability = self.logits(features).softmax(dim=1)
+        features, rings = self.features(counts, mask)
+        classes = self.class_logits(features, rings).softmax(dim=1)
+        probability = self.log_probability(self.logits(features)).exp()
+        if len(self.n_zones) > 1:
+            probability = self._joint(probability, classes)
         best, cells = probability.topk(self.n_candidates, dim=1)
+        values = self.values(features, cells)
         return {
             "cell": cells,
             "probability": best,
-            "residual": self.residuals(features, cells),
-            "phase_probability": self.phase_logit(features).sigmoid(),
+            "residual": values[..., :3],
+            "thickness": values[..., 3] * self.thickness_unit,
+            "share": values[..., 4].sigmoid(),
+            "class_probability": classes,
+            "entropy": torch.special.entr(probability).sum(dim=1),
         }
+
+    def _joint(self, probability: Tensor, classes: Tensor) -> Tensor:
+        """Return p(phase) p(cell | phase), given that the pattern is of one of the phases."""
+        phases = classes[:, : len(self.n_zones)]
+        phases = phases / phases.sum(dim=1, keepdim=True).clamp(min=1e-20)
+        sizes = torch.tensor(self.n_zones, device=classes.device) * self.n_bins
+        return probability * phases.repeat_interleave(sizes, dim=1)

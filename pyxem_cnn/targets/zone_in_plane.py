@@ -4,13 +4,15 @@ A cell (j, b) stands for the orientation ``O_j * Rz(-w_b)``: zone axis j of an e
 fundamental sector of the rotation group, turned in the plane by the angle of bin b. What is left
 between cell and orientation is three degrees: two tilts t in the frame of the zone (they do not
 change when the pattern turns) and an in-plane offset d: ``O = O_j * T(t) * Rz(-(w_b + d))``.
+With several phases, the cells of one follow those of the other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,17 +22,17 @@ from torch.nn import functional as F
 
 from pyxem_cnn.rotations import (
     about_z,
-    angle_between,
     from_rotation_vector,
     multiply,
-    normalize,
     swing_twist,
     to_rotation_vector,
     with_zone_axis,
     zone_axis,
 )
-from pyxem_cnn.targets._ranking import MINIMUM_ANGLE, reliability_from_scores
+from pyxem_cnn.targets._clusters import Clusters, cluster, padded
+from pyxem_cnn.targets._ranking import reliability_from_scores
 from pyxem_cnn.targets.base import Decoded, checked_quaternions, output_named
+from pyxem_cnn.targets.score_calibration import ScoreCalibration
 
 if TYPE_CHECKING:
     from pyxem_cnn.phases import CrystalStructure
@@ -40,12 +42,12 @@ __all__ = ["SoftLabels", "ZoneInPlaneTarget"]
 # Degrees. Widths of the soft labels; the in-plane bins are coarser than the zones.
 _TILT_WIDTH = 2.0
 _IN_PLANE_WIDTH = 4.0
-# Candidates nearer to each other than this are one answer.
-_CLUSTER_ANGLE = 3.0
 # A head with more cells costs more than the rest of the network.
 _MOST_CELLS = 50_000
 # At least so many clusters are looked at, since the reliability needs a rival.
 _MINIMUM_CLUSTERS = 4
+# Pairs of symmetry operation and zone that soft labels are spread over.
+_N_NEIGHBOURS = 12
 
 
 @dataclass(frozen=True)
@@ -73,38 +75,55 @@ class ZoneInPlaneTarget:
     Parameters
     ----------
     zones
-        Zone axes of the cells, unit vectors of shape (n_zones, 3), Cartesian crystal frame.
+        Zone axes of the cells, unit vectors of shape (n_zones, 3), Cartesian crystal frame. For
+        several phases, a list of such arrays.
     symmetry
-        Proper rotations of the group that orientations count modulo, shape (n_operations, 4).
+        Proper rotations of the group that orientations count modulo, shape (n_operations, 4). For
+        several phases, a list of such arrays.
     n_bins
         Number of in-plane bins of 360 / n_bins degrees.
+    calibration
+        Turns summed probabilities into scores; by default they are scores as they are.
     """
 
     kind = "zone_in_plane"
 
-    def __init__(self, zones: np.ndarray, symmetry: np.ndarray, n_bins: int = 32) -> None:
-        self.zones = np.asarray(zones, dtype=np.float64)
-        self.symmetry = checked_quaternions("symmetry operations", symmetry)
+    def __init__(
+        self,
+        zones: np.ndarray | Sequence[np.ndarray],
+        symmetry: np.ndarray | Sequence[np.ndarray],
+        n_bins: int = 32,
+        calibration: ScoreCalibration | None = None,
+    ) -> None:
+        several = isinstance(zones, list | tuple)
         self.n_bins = int(n_bins)
-        self._zones = torch.as_tensor(self.zones, dtype=torch.float32)
-        self._symmetry = torch.as_tensor(self.symmetry, dtype=torch.float32)
-        self._orientations = torch.as_tensor(with_zone_axis(self.zones), dtype=torch.float32)
+        self.calibration = calibration
+        self.all_zones = [np.asarray(z, dtype=np.float64) for z in (zones if several else [zones])]
+        groups = symmetry if several else [symmetry]
+        self.all_symmetry = [checked_quaternions("symmetry operations", g) for g in groups]
+        self.first_zones = [0, *accumulate(self.n_zones)][:-1]
+        self._zones = [torch.as_tensor(z, dtype=torch.float32) for z in self.all_zones]
+        self._symmetry = _filled_up(self.all_symmetry)
+        every = np.concatenate([with_zone_axis(z) for z in self.all_zones])
+        self._orientations = torch.as_tensor(every, dtype=torch.float32)
+        phase = [torch.full((n,), i) for i, n in enumerate(self.n_zones)]
+        self._phase_of_zone = torch.cat(phase)
 
     @classmethod
     def for_crystal(
         cls,
-        crystal: CrystalStructure,
+        crystal: CrystalStructure | Sequence[CrystalStructure],
         *,
         spacing: float = 4.0,
         n_bins: int = 32,
         polarity: bool = False,
     ) -> ZoneInPlaneTarget:
-        """Return the target for a crystal.
+        """Return the target for a crystal, or for several.
 
         Parameters
         ----------
         crystal
-            The structure.
+            The structure, or a list of structures.
         spacing
             Distance of neighbouring zone axes in degrees; larger where the group is so small that
             there would be more than 50,000 cells.
@@ -116,37 +135,68 @@ class ZoneInPlaneTarget:
         from pyxem_cnn.rotations import to_matrix
         from pyxem_cnn.simulation.sampling import zone_axis_grid
 
-        symmetry = crystal.symmetry_quaternions(polarity)
-        finest = math.degrees(math.sqrt(4 * math.pi / len(symmetry) / (_MOST_CELLS / n_bins)))
-        zones = zone_axis_grid(to_matrix(symmetry), spacing=max(spacing, finest))
-        return cls(zones, symmetry, n_bins)
+        crystals = crystal if isinstance(crystal, list | tuple) else [crystal]
+        groups = [one.symmetry_quaternions(polarity) for one in crystals]
+        area = sum(4 * math.pi / len(group) for group in groups)
+        finest = math.degrees(math.sqrt(area / (_MOST_CELLS / n_bins)))
+        spacing = max(spacing, finest)
+        zones = [zone_axis_grid(to_matrix(group), spacing=spacing) for group in groups]
+        return cls(zones, groups, n_bins)
 
     def __repr__(self) -> str:
         """Return the sizes in one line."""
-        return f"ZoneInPlaneTarget({self.n_zones} zone axes x {self.n_bins} in-plane bins)"
+        zones = " + ".join(str(n) for n in self.n_zones)
+        return f"ZoneInPlaneTarget({zones} zone axes x {self.n_bins} in-plane bins)"
 
     @property
-    def n_zones(self) -> int:
-        """Number of zone axes."""
-        return len(self.zones)
+    def n_zones(self) -> list[int]:
+        """Number of zone axes of each phase."""
+        return [len(zones) for zones in self.all_zones]
 
-    def encode(self, orientation: Tensor, n_neighbours: int = 12) -> SoftLabels:
+    @property
+    def n_cells(self) -> int:
+        """Number of cells of all phases."""
+        return sum(self.n_zones) * self.n_bins
+
+    @property
+    def zones(self) -> np.ndarray:
+        """Zone axes of the (first) phase, shape (n_zones, 3)."""
+        return self.all_zones[0]
+
+    @property
+    def symmetry(self) -> np.ndarray:
+        """Proper rotations of the (first) phase's group, shape (n_operations, 4)."""
+        return self.all_symmetry[0]
+
+    def encode(self, orientation: Tensor, phase: Tensor | None = None) -> SoftLabels:
         """Return soft labels from the disorientation between orientations and cells.
 
         Parameters
         ----------
         orientation
             Quaternions of shape (batch, 4).
-        n_neighbours
-            How many pairs (symmetry operation, zone) are looked at.
+        phase
+            Place of each one's phase, shape (batch,); by default the first.
         """
-        n_neighbours = min(n_neighbours, self.n_zones * len(self.symmetry))
-        symmetry, zones = self._symmetry.to(orientation), self._zones.to(orientation)
+        if len(self.all_zones) == 1:
+            return self._encode(orientation, 0)
+        parts = [self._encode(orientation, i) for i in range(len(self.all_zones))]
+        n = min(part.cell.shape[1] for part in parts)
+        stacked = [torch.stack([getattr(p, f)[:, :n] for p in parts]) for f in _FIELDS]
+        rows = torch.arange(len(orientation))
+        return SoftLabels(*(values[phase, rows] for values in stacked))
+
+    def _encode(self, orientation: Tensor, phase: int) -> SoftLabels:
+        """Return the soft labels of orientations of one phase."""
+        n_operations, n_zones = len(self.all_symmetry[phase]), self.n_zones[phase]
+        n_neighbours = min(_N_NEIGHBOURS, n_zones * n_operations)
+        symmetry = self._symmetry[phase, :n_operations].to(orientation)
         equivalent = multiply(symmetry, orientation[:, None])  # (batch, n_operations, 4)
-        closeness = zone_axis(equivalent) @ zones.T  # (batch, n_operations, n_zones)
+        closeness = zone_axis(equivalent) @ self._zones[phase].to(orientation).T
+        # (batch, n_operations, n_zones)
         best = closeness.flatten(1).topk(n_neighbours, dim=1).indices
-        zone = best % self.n_zones
-        operation = torch.div(best, self.n_zones, rounding_mode="floor")
+        zone = best % n_zones + self.first_zones[phase]
+        operation = torch.div(best, n_zones, rounding_mode="floor")
         chosen = equivalent.gather(1, operation[..., None].expand(-1, -1, 4))
         centre = self._orientations.to(orientation)[zone]
         relative = multiply(centre * centre.new_tensor([1.0, -1.0, -1.0, -1.0]), chosen)
@@ -167,20 +217,21 @@ class ZoneInPlaneTarget:
         exponent = exponent + (residual[..., 2] / _IN_PLANE_WIDTH).square()
         return SoftLabels(cell.flatten(1), (-exponent / 2).softmax(dim=1), residual)
 
-    def loss(self, logits: Tensor, residual: Tensor, labels: SoftLabels) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, log_probability: Tensor, residual: Tensor, labels: SoftLabels
+    ) -> tuple[Tensor, Tensor]:
         """Return cross-entropy and residual loss of each pattern, both of shape (batch,).
 
         Parameters
         ----------
-        logits
-            Scores of all cells, shape (batch, n_zones * n_bins).
+        log_probability
+            Of all cells, shape (batch, n_cells), within each phase.
         residual
             The network's residuals at ``labels.cell``, shape (batch, n, 3), degrees.
         labels
             The soft labels.
         """
-        log_probability = logits.gather(1, labels.cell) - logits.logsumexp(dim=1, keepdim=True)
-        entropy = -(labels.weight * log_probability).sum(dim=1)
+        entropy = -(labels.weight * log_probability.gather(1, labels.cell)).sum(dim=1)
         distance = F.smooth_l1_loss(residual, labels.residual, reduction="none").mean(dim=-1)
         return entropy, (labels.weight * distance).sum(dim=1)
 
@@ -198,102 +249,107 @@ class ZoneInPlaneTarget:
         Parameters
         ----------
         outputs
-            ``cell``, ``probability``, ``residual`` and ``phase_probability`` as
-            `pyxem_cnn.networks.azimuthal.AzimuthalNetwork` returns them.
+            As `pyxem_cnn.networks.azimuthal.AzimuthalNetwork` returns them: ``cell``,
+            ``probability`` and ``residual``; where given, ``thickness``, ``share``, ``entropy``
+            and ``class_probability``, or ``phase_probability`` alone.
         n_best
             Number of orientations for each pattern.
 
         Returns
         -------
         decoded
-            Scores are the summed probability of the cells within 3 degrees of each other;
-            orientations are their weighted means.
+            Scores are the summed probability of the cells within 3 degrees of each other, as
+            calibrated; orientations are their weighted means.
         """
         cell = outputs["cell"]
         n_candidates = cell.shape[1]
         probability = output_named(outputs, "probability", (n_candidates,))
         residual = output_named(outputs, "residual", (n_candidates, 3))
-        candidates = self.orientations(cell, residual)
+        zone = torch.div(cell, self.n_bins, rounding_mode="floor")
         n_clusters = min(n_candidates, max(n_best + 1, _MINIMUM_CLUSTERS))
-        quaternions, scores, rival = self._cluster(candidates, probability, n_clusters)
+        found = cluster(
+            self.orientations(cell, residual),
+            probability,
+            self._phase_of_zone.to(cell.device)[zone],
+            self._symmetry.to(residual),
+            n_clusters,
+        )
+        scores = found.scores if self.calibration is None else self.calibration(found.scores)
         return Decoded(
-            _padded(quaternions, n_best),
-            _padded(scores, n_best),
-            reliability_from_scores(scores[:, 0], rival),
-            outputs["phase_probability"].float(),
+            padded(found.quaternions, n_best),
+            padded(scores, n_best),
+            reliability_from_scores(found.scores[:, 0], found.rival),
+            phase=padded(found.phase, n_best),
+            **self._of_candidates(outputs, found, n_best),
+            **self._classes(outputs, found.phase),
         )
 
-    def _cluster(
-        self, candidates: Tensor, probability: Tensor, n_clusters: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return means (batch, n, 4), summed scores (batch, n) and the best distant rival.
+    def _of_candidates(
+        self, outputs: Mapping[str, Tensor], found: Clusters, n_best: int
+    ) -> dict[str, Tensor]:
+        """Return what the network says of each orientation: that of its best cell."""
+        n_candidates, values = outputs["cell"].shape[1], {}
+        for name in ("thickness", "share"):
+            if name in outputs:
+                each = output_named(outputs, name, (n_candidates,)).gather(1, found.seed)
+                values[name] = padded(each.where(found.scores.isfinite(), math.nan), n_best)
+        if "entropy" in outputs:
+            values["entropy"] = output_named(outputs, "entropy", ())
+        return values
 
-        Best first; NaN where there are no more candidates, or where scores are not finite.
-        """
-        symmetry = self._symmetry.to(candidates)
-        left = probability.nan_to_num(nan=0.0)
-        means, scores = [], []
-        for _ in range(n_clusters):
-            seed = left.argmax(dim=1)[:, None, None].expand(-1, 1, 4)
-            nearest, angle = _nearest_equivalent(candidates.gather(1, seed), candidates, symmetry)
-            weight = left.where(angle < math.radians(_CLUSTER_ANGLE), 0)
-            means.append(normalize((weight[..., None] * nearest).sum(1) + 1e-12))
-            scores.append(weight.sum(1))
-            left = left - weight
-        score, mean = torch.stack(scores, 1), torch.stack(means, 1)
-        # Several cells may add up to more than the single best one, which came first.
-        order = score.argsort(dim=1, descending=True, stable=True)
-        score = score.gather(1, order)
-        mean = mean.gather(1, order[..., None].expand(-1, -1, 4))
-        distance = _nearest_equivalent(mean[:, :1], mean, symmetry)[1]
-        rival = score.where(distance > math.radians(MINIMUM_ANGLE), 0).amax(dim=1)
-        found = probability[:, :1].isfinite() & (score > 0)
-        return mean.where(found[..., None], math.nan), score.where(found, math.nan), rival
+    def _classes(self, outputs: Mapping[str, Tensor], phase: Tensor) -> dict[str, Tensor]:
+        """Return the probabilities of the best orientation's phase and of no crystal."""
+        if "class_probability" not in outputs:
+            return {"phase_probability": output_named(outputs, "phase_probability", ())}
+        n_phases = len(self.all_zones)
+        probability = output_named(outputs, "class_probability", (n_phases + 3,))
+        return {
+            "phase_probability": probability.gather(1, phase[:, :1])[:, 0],
+            "vacuum_probability": probability[:, n_phases],
+            "amorphous_probability": probability[:, n_phases + 1],
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description."""
-        return {"kind": self.kind, "n_zones": self.n_zones, "n_bins": self.n_bins}
+        calibration = None if self.calibration is None else self.calibration.to_dict()
+        return {
+            "kind": self.kind,
+            "n_zones": self.n_zones,
+            "n_operations": [len(group) for group in self.all_symmetry],
+            "n_bins": self.n_bins,
+            "calibration": calibration,
+        }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the zone axes and the symmetry operations."""
-        return {"zones": self.zones, "symmetry": self.symmetry}
+        """Return the zone axes and the symmetry operations, one phase after the other."""
+        return {
+            "zones": np.concatenate(self.all_zones),
+            "symmetry": np.concatenate(self.all_symmetry),
+        }
 
     @classmethod
     def from_dict(
         cls, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
     ) -> ZoneInPlaneTarget:
         """Return the target that `to_dict` and `arrays` described."""
-        return cls(arrays["zones"], arrays["symmetry"], description["n_bins"])
+        calibration = description.get("calibration")
+        zones, symmetry = [arrays["zones"]], [arrays["symmetry"]]
+        if isinstance(description["n_zones"], list):
+            zones = np.split(zones[0], np.cumsum(description["n_zones"])[:-1])
+            symmetry = np.split(symmetry[0], np.cumsum(description["n_operations"])[:-1])
+        return cls(
+            list(zones),
+            list(symmetry),
+            description["n_bins"],
+            None if calibration is None else ScoreCalibration.from_dict(calibration),
+        )
 
 
-def _nearest_equivalent(
-    reference: Tensor, orientation: Tensor, symmetry: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the equivalents of orientations (batch, n, 4) nearest to references (batch, 1, 4).
-
-    Returns
-    -------
-    nearest, angle
-        Shapes (batch, n, 4), with the sign that makes the dot product positive, and (batch, n) in
-        radians.
-    """
-    # The overlap |<r, S o>| is the cosine of half the angle: one product finds the nearest S.
-    turned = multiply(
-        symmetry[:, None] * symmetry.new_tensor([1.0, -1.0, -1.0, -1.0]), reference[:, None]
-    )
-    overlap = orientation @ turned.squeeze(2).transpose(1, 2)  # (batch, n, n_operations)
-    operation = overlap.abs().argmax(dim=-1)
-    nearest = multiply(symmetry[operation], orientation)
-    sign = overlap.gather(-1, operation[..., None]).sign()
-    nearest = nearest * torch.where(sign == 0, 1.0, sign)
-    return nearest, angle_between(reference, nearest)
+_FIELDS = ("cell", "weight", "residual")
 
 
-def _padded(values: Tensor, n_best: int) -> Tensor:
-    """Return the first ``n_best`` entries of axis 1, NaN beyond what there is."""
-    values = values[:, :n_best]
-    missing = n_best - values.shape[1]
-    if missing <= 0:
-        return values
-    fill = values.new_full((values.shape[0], missing, *values.shape[2:]), math.nan)
-    return torch.cat([values, fill], dim=1)
+def _filled_up(groups: Sequence[np.ndarray]) -> Tensor:
+    """Return the operations of all groups, (n_groups, longest, 4): short ones with copies."""
+    longest = max(len(group) for group in groups)
+    whole = [np.concatenate([g, np.repeat(g[:1], longest - len(g), 0)]) for g in groups]
+    return torch.as_tensor(np.stack(whole), dtype=torch.float32)

@@ -12,6 +12,7 @@ import numpy as np
 from pyxem_cnn._checks import check_choice, check_positive, check_type, given_expected
 from pyxem_cnn.detector.polar import PolarGrid
 from pyxem_cnn.simulation.library.dynamical_library import DynamicalLibrary
+from pyxem_cnn.simulation.library.ingredient import Ingredient
 from pyxem_cnn.simulation.library.parameters import BUDGET, LibraryParameters
 from pyxem_cnn.simulation.library.zone_axis_library import ZoneAxisLibrary
 
@@ -27,6 +28,8 @@ _MARGIN = 1.05
 # The held-out library: its beams as a multiple of the other one's.
 _HELD_OUT_ZONE_AXES, _HELD_OUT_TILTS, _HELD_OUT_BEAMS = 1000, 19, 1.5
 _HELD_OUT_SEED = 1_000_003
+# Share of the patterns that are of the first of several precession angles.
+_USUAL_SHARE = 2 / 3
 
 
 class Simulation(NamedTuple):
@@ -38,40 +41,66 @@ class Simulation(NamedTuple):
     simulator: str = "bloch"
     library: str | os.PathLike[str] | DynamicalLibrary | None = None
     convergence_angle: float = 1.5
-    precession_angle: float = 0.0
+    precession_angle: float | tuple[float, ...] = 0.0
     thicknesses: tuple[float, float] = (200.0, 1000.0)
     n_held_out: int = _HELD_OUT_ZONE_AXES
     show_progressbar: bool = False
 
+    @property
+    def precession_angles(self) -> tuple[float, ...]:
+        """Return all precession angles in degrees."""
+        angles = self.precession_angle
+        return tuple(angles) if isinstance(angles, list | tuple) else (angles,)
+
 
 class TrainingLibraries(NamedTuple):
-    """Libraries, the grid that they reach over, and what they are, JSON-able."""
+    """Libraries, the grid that they reach over, and what they are, JSON-able.
 
-    train: ZoneAxisLibrary | DynamicalLibrary
-    held_out: ZoneAxisLibrary | DynamicalLibrary
+    The libraries of all phases and settings, in the same order in both lists.
+    """
+
+    train: list[Ingredient]
+    held_out: list[Ingredient]
     grid: PolarGrid
     description: dict[str, Any]
 
+    @property
+    def first(self) -> ZoneAxisLibrary | DynamicalLibrary:
+        """Return the library of the first phase at the usual setting."""
+        return self.train[0].library
 
-def grid_for(crystal: CrystalStructure) -> PolarGrid:
-    """Return the polar grid for a crystal: from below the shortest reflection outwards.
+    @property
+    def crystals(self) -> list[CrystalStructure]:
+        """Return the structures of all phases."""
+        by_phase = {one.phase: one.library.crystal for one in self.train}
+        return [by_phase[phase] for phase in sorted(by_phase)]
+
+
+def grid_for(*crystals: CrystalStructure) -> PolarGrid:
+    """Return the polar grid for crystals: from below the shortest reflection outwards.
 
     Spots of large cells are dense and die out early; those of small ones reach further.
 
     Parameters
     ----------
-    crystal
-        The structure.
+    *crystals
+        The structures.
     """
+    shortest = [_shortest_reflection(crystal) for crystal in crystals]
+    return PolarGrid(
+        k_min=round(min(0.125, 0.6 * min(shortest)), 3),
+        k_max=round(min(1.6, 10 * max(shortest)), 2),
+    )
+
+
+def _shortest_reflection(crystal: CrystalStructure) -> float:
+    """Return the distance of the first reflection of any strength, 1/angstrom."""
     from pyxem_cnn.simulation.kinematic import reflections_within, structure_factors_squared
 
     hkl = reflections_within(crystal.reciprocal_basis, 0.7)
     intensity = structure_factors_squared(crystal, hkl)
     g = np.linalg.norm(hkl @ crystal.reciprocal_basis.T, axis=1)
-    shortest = float(g[intensity > 1e-3 * intensity.max(initial=0)].min(initial=0.5))
-    return PolarGrid(
-        k_min=round(min(0.125, 0.6 * shortest), 3), k_max=round(min(1.6, 10 * shortest), 2)
-    )
+    return float(g[intensity > 1e-3 * intensity.max(initial=0)].min(initial=0.5))
 
 
 def training_libraries(
@@ -86,8 +115,8 @@ def training_libraries(
     Parameters
     ----------
     phase
-        Path of a .cif file, `CrystalStructure`, orix Phase or diffpy Structure. None where a
-        simulation or a library says it.
+        Path of a .cif file, `CrystalStructure`, orix Phase or diffpy Structure, or a list of
+        them. None where a simulation or a library says it.
     accelerating_voltage
         In kV; None where a simulation or a library says it.
     how
@@ -107,25 +136,35 @@ def training_libraries(
     TypeError, ValueError
         If phase, voltage or simulator are missing or wrong, or the library is another one.
     """
-    from pyxem_cnn.phases import as_crystal_structure
-
     check_choice("simulator", how.simulator, SIMULATORS)
-    crystal = None if phase is None else as_crystal_structure(phase)
+    crystals = _crystals(phase)
     if simulation is not None:
-        return _of_simulation(simulation, crystal, grid)
+        return _of_simulation(simulation, crystals[0] if crystals else None, grid)
     given = how.library if isinstance(how.library, DynamicalLibrary) else None
     if given is not None:
-        crystal = crystal or given.crystal
+        crystals = crystals or [given.crystal]
         accelerating_voltage = accelerating_voltage or given.accelerating_voltage
-    _check_phase_and_voltage(crystal, accelerating_voltage)
-    grid = grid or grid_for(crystal)
+    _check_phase_and_voltage(crystals, accelerating_voltage)
+    grid = grid or grid_for(*crystals)
     if how.simulator == "kinematic":
-        return _kinematic(crystal, accelerating_voltage, how, grid)
-    return _dynamical(crystal, float(accelerating_voltage), how, grid)
+        return _kinematic(crystals, accelerating_voltage, how, grid)
+    return _dynamical(crystals, float(accelerating_voltage), how, grid)
 
 
-def _check_phase_and_voltage(crystal: Any, accelerating_voltage: Any) -> None:
-    if crystal is None:
+def _crystals(phase: Any) -> list[CrystalStructure]:
+    """Return the structures of one phase or of a list of phases."""
+    from pyxem_cnn.phases import as_crystal_structure
+
+    if phase is None:
+        return []
+    phases = phase if isinstance(phase, list | tuple) else [phase]
+    if not phases:
+        raise ValueError(given_expected("phase", phase, "at least one phase"))
+    return [as_crystal_structure(one) for one in phases]
+
+
+def _check_phase_and_voltage(crystals: Any, accelerating_voltage: Any) -> None:
+    if not crystals:
         expected = "a .cif path, CrystalStructure, orix Phase or diffpy Structure"
         raise ValueError(given_expected("phase", None, expected, "Or pass simulation=."))
     if accelerating_voltage is None:
@@ -141,29 +180,74 @@ def _of_simulation(
 
     train, held_out = split(library_from_simulation(simulation, crystal), every=10)
     description = {"simulation": "diffsims Simulation2D", "n_zone_axes": len(train)}
-    return TrainingLibraries(train, held_out, grid or grid_for(train.crystal), description)
+    grid = grid or grid_for(train.crystal)
+    return TrainingLibraries([Ingredient(train)], [Ingredient(held_out)], grid, description)
 
 
 def _kinematic(
-    crystal: CrystalStructure, voltage: float, how: Simulation, grid: PolarGrid
+    crystals: list[CrystalStructure], voltage: float, how: Simulation, grid: PolarGrid
 ) -> TrainingLibraries:
-    from pyxem_cnn.simulation.library import zone_axis_library as library
+    from pyxem_cnn.simulation.library.zone_axis_library import kinematic_library
 
     if how.library is not None:
         expected = "no library with simulator='kinematic': these spots take seconds"
         raise ValueError(given_expected("library", how.library, expected, "Leave it out."))
     k_max = grid.k_max
-    train = library.kinematic_library(crystal, voltage, k_max=k_max)
-    held_out = library.kinematic_library(
-        crystal, voltage, k_max=k_max, n_zone_axes=2000, offset=0.37
-    )
-    description = {"simulation": "kinematic", "n_zone_axes": len(train)}
+    train, held_out = [], []
+    for phase, crystal in enumerate(crystals):
+        train.append(Ingredient(kinematic_library(crystal, voltage, k_max=k_max), phase))
+        other = kinematic_library(crystal, voltage, k_max=k_max, n_zone_axes=2000, offset=0.37)
+        held_out.append(Ingredient(other, phase))
+    n_zone_axes = sum(len(one.library) for one in train)
+    description = {"simulation": "kinematic", "n_zone_axes": n_zone_axes}
     return TrainingLibraries(train, held_out, grid, description)
 
 
 def _dynamical(
-    crystal: CrystalStructure, voltage: float, how: Simulation, grid: PolarGrid
+    crystals: list[CrystalStructure], voltage: float, how: Simulation, grid: PolarGrid
 ) -> TrainingLibraries:
+    angles = how.precession_angles
+    check_type("precession_angle", angles, tuple)
+    many = len(crystals) * len(angles) > 1
+    train, held_out = [], []
+    for phase, crystal in enumerate(crystals):
+        for i, angle in enumerate(angles):
+            one = how._replace(precession_angle=angle)
+            if many:
+                name = f"{crystal.name}_{voltage:g}kV_{angle:g}deg.h5".replace(" ", "_")
+                one = one._replace(library=_in_folder(how.library, name))
+            weight = _share_of_setting(i, len(angles))
+            setting = f"{angle:g} deg precession" if i else ""
+            for ingredients, library in zip(
+                (train, held_out), _pair(crystal, voltage, one, grid), strict=True
+            ):
+                ingredients.append(Ingredient(library, phase, weight, setting))
+    return TrainingLibraries(train, held_out, grid, _description(train, held_out))
+
+
+def _share_of_setting(i: int, n: int) -> float:
+    """Return the share of patterns of a setting: the first, usual one, has two thirds."""
+    if n == 1:
+        return 1.0
+    return _USUAL_SHARE if i == 0 else (1 - _USUAL_SHARE) / (n - 1)
+
+
+def _in_folder(folder: Any, name: str) -> Path | None:
+    """Return the file of one of several libraries."""
+    if folder is None:
+        return None
+    expected = "a folder, for the libraries of several phases or precession angles"
+    if isinstance(folder, DynamicalLibrary) or Path(folder).expanduser().is_file():
+        raise ValueError(given_expected("library", folder, expected))
+    path = Path(folder).expanduser()
+    path.mkdir(parents=True, exist_ok=True)
+    return path / name
+
+
+def _pair(
+    crystal: CrystalStructure, voltage: float, how: Simulation, grid: PolarGrid
+) -> tuple[DynamicalLibrary, DynamicalLibrary]:
+    """Return the libraries of one phase and setting, to learn from and to measure on."""
     from pyxem_cnn.simulation.library.file import simulate_library
 
     wanted = LibraryParameters.within_budget(
@@ -179,13 +263,22 @@ def _dynamical(
     held_out = simulate_library(
         crystal, voltage, show_progressbar=how.show_progressbar, **_options(other)
     )
-    description = {
+    return train, held_out
+
+
+def _description(train: list[Ingredient], held_out: list[Ingredient]) -> dict[str, Any]:
+    """Return what was simulated, JSON-able."""
+    described = [
+        [_described(one.library.parameters) for one in libraries] for libraries in (train, held_out)
+    ]
+    if len(train) == 1:
+        described = [libraries[0] for libraries in described]
+    return {
         "simulation": "Bloch waves",
-        "n_zone_axes": len(train),
-        "library": _described(train.parameters),
-        "held_out_library": _described(held_out.parameters),
+        "n_zone_axes": sum(len(one.library) for one in train),
+        "library": described[0],
+        "held_out_library": described[1],
     }
-    return TrainingLibraries(train, held_out, grid, description)
 
 
 def _held_out(parameters: LibraryParameters, n_patterns: int) -> LibraryParameters:
