@@ -171,27 +171,23 @@ def _lazy_predictions(
     import dask.array as da
 
     n = patterns.ndim - 2
-    navigation = tuple(range(n))
-    # (n_best, columns) are new axes; the detector's are summed up by the predictor.
-    rank, column, row, pixel, xy = range(n, n + 5)
+    # A block's rows and columns become n_best and columns of a prediction: axes that are kept let
+    # dask read a block and predict it in one task, instead of sending patterns between workers.
+    *navigation, row, pixel = range(n + 2)
     arguments: list[Any] = [patterns, (*navigation, row, pixel)]
-    chunks = patterns.chunks[:-2]
-    for values, axes in ((left_out, ()), (shifts, (xy,))):
-        if values is None:
-            arguments += [None, None]
-            continue
-        arguments += [chunked_like(values, chunks), (*navigation, *axes)]
+    for values, axes in ((left_out, ()), (shifts, (row,))):
+        lazy = None if values is None else chunked_like(values, patterns.chunks[:-2])
+        arguments += [lazy, None if lazy is None else (*navigation, *axes)]
     name = f"orientations-{uuid.uuid4().hex}"
     # One key of the graph: models and operators travel once to every worker, not with every task.
     shared = dask.delayed(predictor, name=f"predictor-{name}", traverse=False)
     return da.blockwise(
         _predict_block,
-        (*navigation, rank, column),
+        (*navigation, row, pixel),
         *(shared, None),
         *arguments,
-        new_axes={rank: predictor.n_best, column: len(COLUMNS)},
-        # One block along the detector's axes: to join it with nothing, dask would copy it.
-        concatenate=False,
+        adjust_chunks={row: predictor.n_best, pixel: len(COLUMNS)},
+        align_arrays=False,  # they are, and the two numbers of a shift are no rows
         dtype=np.float32,
         meta=np.empty((0,) * (n + 2), dtype=np.float32),
         name=name,
@@ -199,15 +195,8 @@ def _lazy_predictions(
 
 
 def _predict_block(predictor: BlockPredictor, *arguments: Any) -> np.ndarray:
-    """Return the predictions of a block; dask gives lists of one along each contracted axis."""
-    return predictor(*(_only(argument) for argument in arguments))
-
-
-def _only(argument: Any) -> Any:
-    """Return what is in nested lists of one element."""
-    while isinstance(argument, list):
-        (argument,) = argument
-    return argument
+    """Return the predictions of a block."""
+    return predictor(*arguments)
 
 
 def _as_prediction(
