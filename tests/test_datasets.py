@@ -11,7 +11,8 @@ import torch
 from diffsims.generators.simulation_generator import SimulationGenerator
 from orix.quaternion import Rotation
 
-from pyxem_cnn.datasets import Conditions, PatternSource
+from pyxem_cnn import augmentations as aug
+from pyxem_cnn.datasets import Conditions, Ingredient, PatternSource
 from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.rotations import disorientation_angle, multiply, zone_axis
 from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
@@ -195,12 +196,13 @@ class TestBatches:
         batch = PatternSource(library, GRID, conditions, decoys).batch(200, generator)
         assert batch.counts.shape == batch.mask.shape == (200, *GRID.shape)
         assert batch.orientation.shape == (200, 4)
-        assert batch.is_phase.shape == (200,)
-        assert batch.thickness.shape == (200,)
-        assert all(part.dtype == torch.float32 for part in batch)
+        assert batch.kind.shape == batch.thickness.shape == batch.share.shape == (200,)
+        assert batch.kind.dtype == torch.int64
+        others = batch._replace(kind=batch.share)
+        assert all(part.dtype == torch.float32 for part in others)
         # Kinematic patterns have no thickness.
         assert batch.thickness.isnan().all()
-        assert all(part.isfinite().all() for part in batch[:-1])
+        assert all(p.isfinite().all() for p in batch._replace(thickness=batch.share))
         # Only what integrating detectors read may be negative, by their noise.
         negative = (batch.counts < 0).any(-1).any(-1)
         assert negative.float().mean() < 0.3
@@ -216,8 +218,8 @@ class TestBatches:
         a, b, c = (source.batches(16, seed=s) for s in (5, 5, 6))
         for _ in range(2):
             first, again, other = next(a), next(b), next(c)
-            for x, y in zip(first[:-1], again[:-1], strict=True):
-                assert torch.equal(x, y)
+            for x, y in zip(first, again, strict=True):
+                assert torch.equal(x.nan_to_num(), y.nan_to_num())
             assert not torch.equal(first.counts, other.counts)
         assert not torch.equal(first.counts, next(a).counts)
 
@@ -235,22 +237,22 @@ class TestBatches:
     def test_decoys_are_flagged(self, library, decoys, generator):
         conditions = replace(QUIET, decoys=0.25)
         source = PatternSource(library, GRID, conditions, decoys)
-        flags = torch.cat([source.batch(200, generator).is_phase for _ in range(10)])
-        assert set(flags.tolist()) == {0.0, 1.0}
-        assert float(1 - flags.mean()) == pytest.approx(0.25, abs=0.03)
+        kinds = torch.cat([source.batch(200, generator).kind for _ in range(10)])
+        assert set(kinds.tolist()) == {0, 1, 2, 3}
+        assert float((kinds > 0).float().mean()) == pytest.approx(0.25, abs=0.03)
         batch = source.batch(200, generator)
         # Some decoys are vacuum and some amorphous; patterns of the phase never are.
         for kind in (is_vacuum(batch), is_smooth(batch) & ~is_vacuum(batch)):
-            assert not kind[batch.is_phase == 1].any()
-            share = kind[batch.is_phase == 0].float().mean()
+            assert not kind[batch.kind == 0].any()
+            share = kind[batch.kind > 0].float().mean()
             assert 0.04 < float(share) < 0.3
-        no_crystal = (batch.is_phase == 0) & is_smooth(batch)
-        assert int(no_crystal.sum()) == math.ceil(int((batch.is_phase == 0).sum()) / 3)
+        no_crystal = (batch.kind > 0) & is_smooth(batch)
+        assert int(no_crystal.sum()) == math.ceil(int((batch.kind > 0).sum()) / 3)
 
     def test_decoys_are_not_the_patterns_of_their_labels(self, library, decoys, generator):
         source = PatternSource(library, GRID, replace(QUIET, decoys=0.5), decoys)
         batch = source.batch(20, generator)
-        chosen = (batch.is_phase == 0) & ~is_smooth(batch)
+        chosen = (batch.kind > 0) & ~is_smooth(batch)
         content = (batch.counts * torch.as_tensor(GRID.bin_areas))[chosen].numpy()
         vectors = simulate("cubic", batch.orientation[chosen].numpy().astype(float)).coordinates
         fits = [correlation(c, expected_pattern(v)) for c, v in zip(content, vectors, strict=True)]
@@ -258,7 +260,7 @@ class TestBatches:
 
     def test_without_decoys_there_are_none(self, library, generator):
         source = PatternSource(library, GRID, replace(QUIET, decoys=0.9))
-        assert (source.batch(50, generator).is_phase == 1).all()
+        assert (source.batch(50, generator).kind == 0).all()
 
     @pytest.mark.parametrize("electrons", [300.0, 2e4])
     def test_electrons(self, library, electrons, generator):
@@ -353,8 +355,8 @@ class TestDetectors:
         batch = PatternSource(library, GRID, conditions, decoys).batch(300, generator)
         total = bin_counts(batch).sum((1, 2))
         few = total < 500
-        assert not few[batch.is_phase == 1].any()
-        assert 0.05 < float(few[batch.is_phase == 0].float().mean()) < 0.3
+        assert not few[batch.kind == 0].any()
+        assert 0.05 < float(few[batch.kind > 0].float().mean()) < 0.3
 
     def test_integrating_detectors_give_fractions_and_keep_the_mean(self, library, generator):
         conditions = replace(QUIET, noise_free=0.0, electrons=(3e3, 3e3), integrating=1.0)
@@ -473,9 +475,9 @@ class TestDynamicalPatterns:
         conditions = Conditions().fitted_to(dynamical, GRID)
         source = PatternSource(dynamical, GRID, replace(conditions, decoys=0.3), decoys)
         batch = source.batch(60, generator)
-        assert torch.equal(batch.thickness.isnan(), batch.is_phase == 0)
+        assert torch.equal(batch.thickness.isnan(), batch.kind > 0)
         assert batch.counts.isfinite().all()
-        assert ((batch.is_phase == 0).sum() > 5).item()
+        assert ((batch.kind > 0).sum() > 5).item()
 
 
 class TestConditions:
@@ -486,7 +488,7 @@ class TestConditions:
         nearest = 3 / 14.19
         assert fitted.spot_sigma[1] <= 0.2 * nearest + 1e-6
         assert fitted.disc_radius[1] <= 0.4 * nearest + 1e-6
-        assert fitted.half_width == (0.4, 1.5)
+        assert fitted.half_width == (0.5, 1.6)
         for name in ("spot_sigma", "disc_radius", "relrod_width", "half_width"):
             low, high = getattr(fitted, name)
             assert 0 < low < high
@@ -531,3 +533,81 @@ class TestConditions:
             Conditions(**{k: tuple(v) if isinstance(v, list) else v for k, v in again.items()})
             == Conditions()
         )
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    return [Ingredient(library_of("cubic"), 0, 3.0), Ingredient(library_of("trigonal"), 1, 1.0)]
+
+
+class TestMixtures:
+    def test_phases_come_as_their_weights_say(self, mixture, generator):
+        source = PatternSource(mixture, GRID, QUIET)
+        kinds = torch.cat([source.batch(100, generator).kind for _ in range(10)])
+        assert set(kinds.tolist()) == {0, 1}
+        assert float((kinds == 0).float().mean()) == pytest.approx(0.75, abs=0.05)
+
+    @pytest.mark.parametrize(("name", "phase"), [("cubic", 0), ("trigonal", 1)])
+    def test_labels_belong_to_the_patterns(self, mixture, generator, name, phase):
+        batch = PatternSource(mixture, GRID, QUIET).batch(40, generator)
+        own = batch.kind == phase
+        vectors = simulate(name, batch.orientation[own].numpy().astype(float)).coordinates
+        content = bin_counts(batch)[own].numpy()
+        fits = [correlation(c, expected_pattern(v)) for c, v in zip(content, vectors, strict=True)]
+        assert np.median(fits) > 0.9
+
+    def test_dynamical_discs_and_precessed_patterns(self, generator):
+        libraries = [
+            simulate_library(
+                crystal("cubic"),
+                200,
+                n_zone_axes=20,
+                n_beams=16,
+                n_tilts=n_tilts,
+                precession_angle=angle,
+                k_max=1.0,
+                show_progressbar=False,
+            )
+            for n_tilts, angle in ((5, 0), (1, 0.3))
+        ]
+        mixture = [Ingredient(one, 0, 0.5) for one in libraries]
+        conditions = replace(QUIET, discs=1.0, disc_radius=(0.04, 0.04))
+        batch = PatternSource(mixture, GRID, conditions).batch(60, generator)
+        assert batch.counts.isfinite().all()
+        assert batch.thickness.isfinite().all()
+
+    def test_second_grains(self, mixture, generator):
+        """A pattern holds the one before it, with the share that the label does not have."""
+        quiet = PatternSource(mixture, GRID, QUIET)
+        spots, kind = quiet._phases(60, torch.Generator().manual_seed(3))
+        alone = quiet._rendered(spots, torch.Generator().manual_seed(4))[0]
+        weight = aug.second_weight(60, 0.5, 0.8, generator)
+        both = aug.add_second(alone, weight)
+        some = weight.nonzero()[:, 0]
+        assert 15 < len(some) < 45
+        share = alone.sum((1, 2)) / both.sum((1, 2))
+        torch.testing.assert_close(share, 1 / (1 + weight), atol=1e-4, rtol=1e-4)
+        batch = PatternSource(mixture, GRID, replace(QUIET, overlap=0.5)).batch(200, generator)
+        assert set(batch.share[batch.share == 1].tolist()) == {1.0}
+        assert 0.3 < float((batch.share < 1).float().mean()) < 0.7
+        assert float(batch.share.min()) > 1 / 1.8
+
+    def test_only_phases_overlap(self, mixture, decoys, generator):
+        conditions = replace(QUIET, overlap=1.0, decoys=0.4)
+        batch = PatternSource(mixture, GRID, conditions, decoys).batch(200, generator)
+        is_phase = batch.kind < 2
+        assert (batch.share[~is_phase] == 1).all()
+        assert (batch.share[is_phase & ~is_phase.roll(1)] == 1).all()
+        assert float((batch.share[is_phase] < 1).float().mean()) > 0.9
+
+
+class TestDoses:
+    def test_begin_high_and_come_down(self):
+        conditions = Conditions(electrons=(100.0, 1e5))
+        lowest = [conditions.eased(x).electrons[0] for x in (0, 0.15, 0.3, 1)]
+        np.testing.assert_allclose(lowest, [1000, 1000**0.5 * 10, 100, 100])
+        assert all(conditions.eased(x).electrons[1] == 1e5 for x in (0, 0.2, 1))
+
+    def test_high_doses_stay(self):
+        conditions = Conditions(electrons=(1e4, 1e5))
+        assert conditions.eased(0) == conditions

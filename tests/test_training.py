@@ -13,6 +13,7 @@ import torch
 from pyxem_cnn import _lightning, training
 from pyxem_cnn.datasets import Conditions, PatternSource
 from pyxem_cnn.detector.grids import PolarGrid
+from pyxem_cnn.evaluation import evaluate
 from pyxem_cnn.model import load_model
 from pyxem_cnn.simulation.library import parameters as library_parameters
 from pyxem_cnn.simulation.library import training_libraries
@@ -89,7 +90,9 @@ def assert_same_model(a, b):
     mask = np.ones(GRID.shape, dtype=np.float32)
     x, y = (model.predict(counts, mask, n_best=3) for model in (a, b))
     for left, right in zip(x, y, strict=True):
-        torch.testing.assert_close(left, right, equal_nan=True, atol=1e-6, rtol=1e-5)
+        assert (left is None) == (right is None)
+        if left is not None:
+            torch.testing.assert_close(left, right, equal_nan=True, atol=1e-5, rtol=1e-5)
     assert a.metadata["metrics"] == b.metadata["metrics"]
 
 
@@ -124,7 +127,7 @@ class TestLearning:
     def test_the_global_generators_are_left_alone(self):
         torch.manual_seed(3)
         state = torch.get_rng_state()
-        training._Learner.for_library(libraries_of(crystal("cubic"), 200).train, GRID, CONFIG)
+        training._Learner.for_crystals([crystal("cubic")], GRID, CONFIG)
         assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -194,7 +197,7 @@ class TestCheckpoints:
         trained(short, checkpoint=path)
         with pytest.raises(ValueError, match=r"another training.*accelerating_voltage"):
             trained(short, checkpoint=path, accelerating_voltage=80)
-        with pytest.raises(ValueError, match=r"another training.*phase"):
+        with pytest.raises(ValueError, match=r"another training.*crystal"):
             train(
                 crystal("gaas"),
                 accelerating_voltage=200,
@@ -245,6 +248,52 @@ class TestModel:
         torch.testing.assert_close(alone.scores[0], together.scores[0], atol=1e-5, rtol=1e-4)
 
 
+class TestSeveralPhases:
+    def test_one_model_tells_them_apart(self):
+        phases = [crystal("cubic"), crystal("trigonal")]
+        model = train(
+            phases,
+            accelerating_voltage=200,
+            config=replace(CONFIG, n_patterns=64, epoch_patterns=64),
+            conditions=EASY,
+            grid=GRID,
+            simulator="kinematic",
+            show_progressbar=False,
+        )
+        assert list(model.crystals) == phases
+        assert model.name == "Si + LiNiO2"
+        assert [len(group) for group in model.target.all_symmetry] == [24, 6]
+        counts = np.random.default_rng(0).poisson(5, size=(40, *GRID.shape)).astype(np.float32)
+        decoded = model.predict(counts, np.ones(GRID.shape, dtype=np.float32), n_best=4)
+        assert set(decoded.phase.unique().tolist()) <= {-1, 0, 1}
+        figures = model.metadata["metrics"]["10000 electrons"]
+        assert 0 <= figures["right_phase"] <= 100
+
+    def test_no_phase(self):
+        with pytest.raises(ValueError, match="at least one phase"):
+            train([], accelerating_voltage=200)
+
+
+class TestLabels:
+    def test_of_second_grains(self):
+        from pyxem_cnn._lightning import with_second_grains
+        from pyxem_cnn.targets.zone_in_plane import SoftLabels
+
+        labels = SoftLabels(
+            torch.arange(6).view(3, 2), torch.full((3, 2), 0.5), torch.arange(18.0).view(3, 2, 3)
+        )
+        both = with_second_grains(labels, torch.tensor([1.0, 0.6, 1.0]))
+        assert both.cell.tolist() == [[0, 1, 4, 5], [2, 3, 0, 1], [4, 5, 2, 3]]
+        strong = 0.36 / (0.36 + 0.16) / 2
+        expected = [
+            [0.5, 0.5, 0, 0],
+            [strong, strong, 0.5 - strong, 0.5 - strong],
+            [0.5, 0.5, 0, 0],
+        ]
+        torch.testing.assert_close(both.weight, torch.tensor(expected))
+        torch.testing.assert_close(both.residual[1, 2:], labels.residual[0])
+
+
 SHORT = replace(CONFIG, n_patterns=64, epoch_patterns=32)
 
 
@@ -287,7 +336,7 @@ class TestBlochWaves:
             assert library["thicknesses"] == [300, 600]
         assert (described["n_beams"], held_out["n_beams"]) == (64, 96)
         assert described["seed"] != held_out["seed"]
-        assert training_of["library_sha256"] == load_library(path).sha256()
+        assert training_of["library_sha256"] == [load_library(path).sha256()]
         assert training_of["n_zone_axes"] == len(load_library(path))
         # Conditions for intensities that hold multiple scattering already.
         assert training_of["conditions"]["intensity_spread"] < Conditions().intensity_spread
@@ -304,7 +353,7 @@ class TestBlochWaves:
 
     def test_validation_shares_no_choice(self, library):
         how = {"simulator": "bloch", "library": library, "thicknesses": (300, 600)}
-        train_on, held_out, _, _ = libraries_of(None, None, **how)
+        train_on, held_out = (x[0].library for x in libraries_of(None, None, **how)[:2])
         assert train_on is library
         assert held_out.tilts.shape[1] != library.tilts.shape[1]
         assert held_out.k.shape[1] > library.k.shape[1]
@@ -335,6 +384,22 @@ class TestBlochWaves:
         other = replace(library, parameters=replace(library.parameters, n_beams=21))
         with pytest.raises(ValueError, match=r"another training.*library"):
             self.trained(library=other, checkpoint=path)
+
+    def test_precessed_and_not(self, tmp_path):
+        """One model for both: two libraries, and errors for each."""
+        model = self.trained(library=tmp_path / "both", precession_angle=(0, 0.4))
+        training_of = model.metadata["training"]
+        assert [one["precession_angle"] for one in training_of["library"]] == [0, 0.4]
+        assert model.metadata["precession_angle"] == [0, 0.4]
+        assert "precession 0 or 0.4 degrees" in repr(model)
+        assert set(model.metadata["metrics"]) == {
+            "10000 electrons",
+            "10000 electrons, 0.4 deg precession",
+        }
+        files = sorted(path.name for path in (tmp_path / "both").iterdir())
+        assert files == ["LiNiO2_300kV_0.4deg.h5", "LiNiO2_300kV_0deg.h5"]
+        with pytest.raises(ValueError, match="a folder, for the libraries of several"):
+            self.trained(library=tmp_path / "both" / files[0], precession_angle=(0, 0.4))
 
     def test_polarity(self):
         config = replace(SHORT, polarity=True)
@@ -385,7 +450,8 @@ class TestSimulation:
 
     def test_its_phase_needs_no_repeating(self, simulation):
         simulation.phases = diffsims_phase("trigonal", space_group=166)
-        library, held_out, grid, _ = libraries_of(None, None, simulation, None)
+        train_on, other, grid, _ = libraries_of(None, None, simulation, None)
+        library, held_out = train_on[0].library, other[0].library
         np.testing.assert_allclose(
             library.crystal.reciprocal_basis, crystal("trigonal").reciprocal_basis, atol=1e-9
         )
@@ -473,7 +539,7 @@ def test_evaluate_counts_what_the_network_says():
     """A network that knows the answer is right, one that does not is as wrong as chance."""
     library, _, grid, _ = libraries_of(crystal("cubic"), 200)
     source = PatternSource(library, grid, EASY.measured_at(1e4))
-    learner = training._Learner.for_library(library, grid, CONFIG)
+    learner = training._Learner.for_crystals([crystal("cubic")], grid, CONFIG)
 
     class Knowing(torch.nn.Module):
         def __init__(self, truth):
@@ -493,11 +559,12 @@ def test_evaluate_counts_what_the_network_says():
 
     right = Knowing(source.batches(256, seed=1_000_003))
     config = replace(CONFIG, validation_patterns=300)
-    summary = training.evaluate(right, learner.target, {"train": source, "x": source}, config)["x"]
-    assert summary.n == 512
-    assert summary.within_2 == 100
+    found = evaluate(right, learner.target, {"train": source, "x": source}, config)["x"]
+    assert found.errors.n == 512
+    assert found.errors.within_2 == 100
+    assert found.right_phase == 100
     wrong = Knowing(source.batches(256, seed=4))
-    summary = training.evaluate(wrong, learner.target, {"x": source}, config)["x"]
+    summary = evaluate(wrong, learner.target, {"x": source}, config)["x"].errors
     assert summary.within_5 < 5
     assert 20 < summary.median < 60
     assert math.isfinite(summary.percentile_90)

@@ -39,8 +39,8 @@ class AzimuthalConfig:
         Channels of the trunk.
     n_blocks
         Residual blocks.
-    taps
-        Azimuth bins that the stem sees at once: an odd multiple of ``n_azimuthal / n_bins``.
+    reach
+        Neighbouring in-plane bins on either side that the stem sees besides its own.
     embedding
         Size of the hidden layer that combines features and zone for the residuals.
     n_candidates
@@ -53,17 +53,17 @@ class AzimuthalConfig:
     n_bins: int = 32
     width: int = 192
     n_blocks: int = 4
-    taps: int = 12
+    reach: int = 1
     embedding: int = 64
     n_candidates: int = 16
 
     def __post_init__(self) -> None:
         """Check that the sizes fit each other."""
-        if self.n_azimuthal % self.n_bins or self.taps % (2 * self.stride) != self.stride:
+        if self.n_azimuthal % self.n_bins or 2 * self.reach >= self.n_bins:
             raise ValueError(
-                f"n_azimuthal={self.n_azimuthal}, n_bins={self.n_bins} and taps={self.taps} do not "
-                "fit: expected n_bins to divide n_azimuthal, and taps to be an odd multiple of "
-                "n_azimuthal / n_bins. Change n_bins or the polar grid."
+                f"n_azimuthal={self.n_azimuthal}, n_bins={self.n_bins} and reach={self.reach} do "
+                "not fit: expected n_bins to divide n_azimuthal, and a reach below half of n_bins. "
+                "Change n_bins or the polar grid."
             )
 
     @property
@@ -182,12 +182,11 @@ class AzimuthalNetwork(nn.Module):
         width = config.width
         self.low_precision = False
         self.thickness_unit = THICKNESS_UNIT
-        self.n_zones: list[int] = list(config.n_zones)
+        self.n_zones = list(config.n_zones)
         self.n_bins, self.stride = config.n_bins, config.stride
         n_zones = sum(config.n_zones)
         self.n_candidates = min(config.n_candidates, n_zones * config.n_bins)
-        # Neighbouring strides that the stem sees besides its own.
-        self.reach = (config.taps // config.stride - 1) // 2
+        self.reach = config.reach
         inputs = 2 * config.n_radial * config.stride
         spread = (2 / (inputs * (2 * self.reach + 1))) ** 0.5
         self.stem = nn.Parameter(torch.randn((2 * self.reach + 1) * width, inputs) * spread)
@@ -245,8 +244,9 @@ class AzimuthalNetwork(nn.Module):
         value = (value - ring) * mask
         n = measured.sum(dim=-2, keepdim=True).clamp(min=1.0)
         power = value.square().sum(dim=(1, 2), keepdim=True) / n
-        value = value * torch.rsqrt(power + 1e-20)
         ring_power = ring.square().mean(dim=1, keepdim=True)
+        # Far below any noise: where all rings are even, rounding errors must not look like spots.
+        value = value * torch.rsqrt(power + 1e-8 * ring_power + 1e-20)
         rings = ring * torch.rsqrt(ring_power + 1e-20)
         unevenness = torch.sqrt(power / (ring_power + power + 1e-20))
         return value, torch.cat([rings, unevenness], dim=1)[..., 0]

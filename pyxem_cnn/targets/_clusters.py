@@ -137,7 +137,7 @@ def _nearest_equivalent(
 
 
 def padded(values: Tensor, n_best: int) -> Tensor:
-    """Return the first ``n_best`` entries of axis 1, NaN beyond what there is.
+    """Return the first ``n_best`` entries of axis 1, NaN (or -1) beyond what there is.
 
     Parameters
     ----------
@@ -150,5 +150,6 @@ def padded(values: Tensor, n_best: int) -> Tensor:
     missing = n_best - values.shape[1]
     if missing <= 0:
         return values
-    fill = values.new_full((values.shape[0], missing, *values.shape[2:]), math.nan)
+    nothing = math.nan if values.is_floating_point() else -1
+    fill = values.new_full((values.shape[0], missing, *values.shape[2:]), nothing)
     return torch.cat([values, fill], dim=1)

@@ -35,7 +35,7 @@ class Decoded(NamedTuple):
         (n_patterns,).
     phase
         Place of each orientation's phase among those of the model, shape (n_patterns, n_best),
-        int64; None for models of one phase.
+        int64, -1 for candidates that there are not; None for models of one phase.
     thickness
         Of the specimen in angstrom, as each orientation has it, shape (n_patterns, n_best); None
         where the network does not tell.

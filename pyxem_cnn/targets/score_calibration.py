@@ -40,10 +40,8 @@ class ScoreCalibration:
     offset: float = 0.0
 
     @classmethod
-    def fit(
-        cls, probability: np.ndarray, is_right: np.ndarray, n_steps: int = 50
-    ) -> ScoreCalibration:
-        """Return the calibration of largest likelihood, by Newton's method.
+    def fit(cls, probability: np.ndarray, is_right: np.ndarray) -> ScoreCalibration:
+        """Return the calibration of largest likelihood.
 
         Parameters
         ----------
@@ -51,21 +49,21 @@ class ScoreCalibration:
             The network's, shape (n,); NaN counts as 0.
         is_right
             Whether the orientation is right, shape (n,).
-        n_steps
-            Largest number of steps.
         """
+        from scipy.optimize import minimize
+        from scipy.special import expit
+
         x = _logit(torch.as_tensor(np.nan_to_num(probability), dtype=torch.float64)).numpy()
         design, right = np.stack([x, np.ones_like(x)], axis=1), np.asarray(is_right, dtype=float)
-        start = weights = np.array([1.0, 0.0])
-        for _ in range(n_steps):
-            p = 1 / (1 + np.exp(-design @ weights))
-            gradient = design.T @ (p - right) + _PRIOR * (weights - start)
-            hessian = (design.T * (p * (1 - p))) @ design + _PRIOR * np.eye(2)
-            step = np.linalg.solve(hessian, gradient)
-            weights = weights - step
-            if np.abs(step).max() < 1e-9:
-                break
-        return cls(float(weights[0]), float(weights[1]))
+        start = np.array([1.0, 0.0])
+
+        def surprise(line: np.ndarray) -> tuple[float, np.ndarray]:
+            z, pull = design @ line, line - start
+            value = np.logaddexp(0, z).sum() - right @ z + _PRIOR / 2 * pull @ pull
+            return value, design.T @ (expit(z) - right) + _PRIOR * pull
+
+        slope, offset = minimize(surprise, start, jac=True, method="L-BFGS-B").x
+        return cls(float(slope), float(offset))
 
     def __call__(self, probability: Tensor) -> Tensor:
         """Return the scores of probabilities of any shape; NaN stays NaN."""
