@@ -14,7 +14,7 @@ from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
 
 _N_BEAMS, _N_LEVELS = 128, 4
 _THICKNESS = (200.0, 1000.0)
-# Beams that precess are averaged over many azimuths: discs have little structure.
+# In precession, beams are averaged over many azimuths: discs have little structure.
 _DIRECTIONS = {"n_tilts": 37}
 _DIRECTIONS_PRECESSED = {"n_tilts": 7, "n_precession": 36}
 

@@ -96,7 +96,7 @@ def expected_calibration_error(score: np.ndarray, is_right: np.ndarray, n_bins: 
 
     with the mean score :math:`\bar s_b` and the share :math:`r_b` that is right of the
     :math:`n_b` points of bin b [1]_. 0 if among points with score 0.8, for example, 80 % are right.
-    Few points make it too large: 300 points of a perfectly calibrated method have about 0.03.
+    Few points make it too large: 300 points of a perfectly calibrated method have about 0.05.
 
     Parameters
     ----------

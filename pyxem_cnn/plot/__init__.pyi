@@ -3,6 +3,7 @@ from .errors import plot_error_map
 from .grains import plot_grain_boundaries, plot_grains
 from .ipf import plot_ipf_maps
 from .properties import plot_property_map
+from .reliability import plot_reliability_diagram
 
 __all__ = [
     "plot_comparison",
@@ -11,4 +12,5 @@ __all__ = [
     "plot_grains",
     "plot_ipf_maps",
     "plot_property_map",
+    "plot_reliability_diagram",
 ]
