@@ -125,6 +125,12 @@ class BlockFiles:
         for name in reversed(self.trailing):
             self.file_of(name, index).unlink(missing_ok=True)
 
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes had begun to write under a temporary name."""
+        for name in self.trailing:
+            for file in Path(self.path, name).glob("*.partial"):
+                file.unlink(missing_ok=True)
+
     def file_of(self, name: str, index: Index) -> Path:
         """Return the file of a block."""
         numbers = (*index, *(0 for _ in self.trailing[name]))

@@ -54,7 +54,9 @@ def fill_store(store: PredictionStore, prediction: Any, show_progressbar: bool) 
             _logger.info("going on with %s: %s", store.path, store.progress())
         with _what_to_do_next(store), _progress(store, show_progressbar) as advance:
             _compute(_tasks(store, prediction), advance)
-    return _read_back(store)
+        written = _read_back(store)
+        written.files.remove_leftovers()
+    return written
 
 
 def _tasks(store: PredictionStore, prediction: Any) -> list[Any]:

@@ -19,7 +19,6 @@ def skeleton_of(prediction: Any) -> dict[str, Any]:
         An `OrientationPrediction`, lazy or not. Beam shifts are left out: they are numbers.
     """
     node = prediction.metadata.get_item(_NODE).as_dictionary()
-    node.pop("beam_shifts", None)
     return {
         "axes": [
             {
@@ -31,7 +30,8 @@ def skeleton_of(prediction: Any) -> dict[str, Any]:
             for axis in prediction.axes_manager.navigation_axes
         ],
         "title": prediction.metadata.get_item("General.title", ""),
-        "metadata": node,
+        # HyperSpy marks what is a signal in its name.
+        "metadata": {k: v for k, v in node.items() if k.removeprefix("_sig_") != "beam_shifts"},
     }
 
 
