@@ -193,6 +193,35 @@ def check_positive(
     return value
 
 
+def check_share(what: str, value: Any, remedy: str = "") -> Any:
+    """Return `value` if it is a number from 0 to 1.
+
+    Parameters
+    ----------
+    what
+        Name of the argument.
+    value
+        The value to check.
+    remedy
+        What to do about a wrong value.
+
+    Returns
+    -------
+    value
+        The value, unchanged.
+
+    Raises
+    ------
+    TypeError
+        If the value is not a number.
+    ValueError
+        If the value is below 0, above 1 or NaN.
+    """
+    if check_positive(what, value, allow_zero=True, remedy=remedy) > 1:
+        raise ValueError(given_expected(what, value, "a share from 0 to 1", remedy))
+    return value
+
+
 def check_shape(
     what: str,
     array: T,

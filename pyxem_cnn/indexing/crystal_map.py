@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn.indexing.block import NOT_INDEXED
+from pyxem_cnn._checks import check_share
+from pyxem_cnn.indexing.block import COLUMNS, NOT_INDEXED
 from pyxem_cnn.maps.building import build_crystal_map, coordinates_of_axes
 
 if TYPE_CHECKING:
@@ -15,13 +16,24 @@ if TYPE_CHECKING:
 __all__ = ["prediction_to_crystal_map"]
 
 
-def prediction_to_crystal_map(prediction: Any) -> CrystalMap | list[CrystalMap]:
+# Without a crystal, as likely as not, a point is not indexed.
+_EMPTY = 0.5
+# Columns of what not every network tells: of each orientation, and of the point as a whole.
+_OF_EACH = ("thickness", "share")
+_OF_POINT = ("entropy", "vacuum_probability", "amorphous_probability")
+
+
+def prediction_to_crystal_map(
+    prediction: Any, minimum_score: float = 0.0
+) -> CrystalMap | list[CrystalMap]:
     """Return a prediction as orix CrystalMap.
 
     Parameters
     ----------
     prediction
         An `OrientationPrediction`, lazy or not, with 0 to 3 navigation axes.
+    minimum_score
+        Points with a lower score are not indexed.
 
     Returns
     -------
@@ -29,34 +41,66 @@ def prediction_to_crystal_map(prediction: Any) -> CrystalMap | list[CrystalMap]:
         With the scan's coordinates and units. Its rotations have the shape (points, n_best), or
         (points,) for one orientation, and so have ``prop["scores"]`` and, for several phases,
         ``prop["phase_ids"]``. ``prop["reliability"]`` and ``prop["phase_probability"]`` belong to
-        the best orientation. Points without orientation have the phase id -1, the identity as
-        rotation and NaN scores; masked points have ``is_in_data`` False besides. The attribute
+        the best orientation. Where the network tells them, there are ``thickness`` in angstrom
+        and ``share`` of each orientation, and ``entropy``, ``vacuum_probability`` and
+        ``amorphous_probability``. Points that are rather vacuum or amorphous than a crystal, and
+        those below `minimum_score`, have the phase id -1 and keep all the rest. Points without
+        orientation have the phase id -1, the identity as rotation and NaN scores; masked points
+        have ``is_in_data`` False besides. The attribute
         ``frame``, "detector" or "scan", says in which frame the rotations are, and ``group``,
         "Laue" or "point", modulo which group's rotations they count. For three navigation axes,
         a list of maps in the order of the slowest axis.
     """
+    check_share("minimum_score", minimum_score)
     data = np.asarray(prediction.data)
     axes = prediction.axes_manager.navigation_axes  # fastest first
     if len(axes) == 3:
-        return [_crystal_map(part, axes[:2], prediction) for part in data]
-    return _crystal_map(data, axes, prediction)
+        return [_crystal_map(part, axes[:2], prediction, minimum_score) for part in data]
+    return _crystal_map(data, axes, prediction, minimum_score)
 
 
-def _crystal_map(data: np.ndarray, axes: Any, prediction: Any) -> CrystalMap:
-    """Return the map of predictions (rows, columns, n_best, 8), (columns, ...) or (n_best, 8)."""
-    rows = data.reshape(-1, *data.shape[-2:])  # (points, n_best, 8)
+def _crystal_map(
+    data: np.ndarray, axes: Any, prediction: Any, minimum_score: float
+) -> CrystalMap:
+    """Return the map of predictions (..., n_best, n_columns) with up to two navigation axes."""
+    rows = data.reshape(-1, *data.shape[-2:])  # (points, n_best, n_columns)
     left_out = np.isnan(rows[:, 0, 0])
+    ids = np.where(np.isnan(rows[..., 0]), NOT_INDEXED, rows[..., 0]).astype(int)
+    ids[_is_rejected(rows[:, 0], minimum_score)] = NOT_INDEXED
     return build_crystal_map(
-        rows[..., 2:6],
-        np.where(np.isnan(rows[..., 0]), NOT_INDEXED, rows[..., 0]).astype(int),
+        _column(rows, "a", 4),
+        ids,
         prediction.phases,
         coordinates=coordinates_of_axes(axes),
-        prop={
-            "scores": rows[..., 1],
-            "reliability": rows[:, 0, 6],
-            "phase_probability": rows[:, 0, 7],
-        },
+        prop=_properties(rows),
         is_in_data=~left_out,
         frame=prediction.metadata.get_item("OrientationPrediction.frame", "detector"),
         group=prediction.metadata.get_item("OrientationPrediction.group", "Laue"),
     )
+
+
+def _properties(rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what is known of points (points,) and orientations (points, n_best)."""
+    prop = {
+        "scores": _column(rows, "score"),
+        "reliability": _column(rows, "reliability")[:, 0],
+        "phase_probability": _column(rows, "phase_probability")[:, 0],
+    }
+    told = {name: _column(rows, name) for name in (*_OF_EACH, *_OF_POINT)}
+    for name, values in told.items():
+        if np.isfinite(values).any():
+            prop[name] = values if name in _OF_EACH else values[:, 0]
+    return prop
+
+
+def _is_rejected(best: np.ndarray, minimum_score: float) -> np.ndarray:
+    """Return which points (points,) are no crystal, or not to be believed."""
+    empty = [_column(best, name) for name in ("vacuum_probability", "amorphous_probability")]
+    # NaN, where the network does not tell, compares False.
+    return (sum(empty) > _EMPTY) | (_column(best, "score") < minimum_score)
+
+
+def _column(rows: np.ndarray, name: str, n: int | None = None) -> np.ndarray:
+    """Return a column of rows (..., n_columns), or ``n`` of them from this one on."""
+    first = COLUMNS.index(name)
+    return rows[..., first] if n is None else rows[..., first : first + n]

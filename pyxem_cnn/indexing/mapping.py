@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_choice, check_positive, given_expected
+from pyxem_cnn._checks import check_choice, check_positive, check_share, given_expected
 from pyxem_cnn._torch import limit_threads
 from pyxem_cnn.detector.geometry import DetectorGeometry
 from pyxem_cnn.detector.polar import PolarGeometry, ResamplingOperator
@@ -53,6 +53,7 @@ def get_orientation_map(
     model: Any,
     *,
     n_best: int = 1,
+    minimum_score: float = 0.0,
     navigation_mask: Any = None,
     signal_mask: Any = None,
     geometry: DetectorGeometry | PolarGeometry | dict[str, Any] | None = None,
@@ -73,6 +74,7 @@ def get_orientation_map(
     readable = without_unreadable(signal) if on_read_error == "skip" else signal
     models = as_models(model)
     check_positive("n_best", n_best, integer=True)
+    check_share("minimum_score", minimum_score)
     geometry = resolve_geometry(signal, geometry, signal_mask, find_center)
     for one in models:
         check_voltage(one, geometry)
@@ -102,7 +104,7 @@ def get_orientation_map(
         return prediction
     _compute(prediction, show_progressbar and store is None)
     warn_of_unindexed(prediction.data[..., 0, 0] == NOT_INDEXED, stacklevel=4)
-    return prediction.to_crystal_map()
+    return prediction.to_crystal_map(minimum_score)
 
 
 def as_models(model: Any) -> tuple[OrientationModel, ...]:

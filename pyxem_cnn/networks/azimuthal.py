@@ -85,16 +85,18 @@ class CirculantMix(nn.Module):
 
     def __init__(self, width: int, n_bins: int) -> None:
         super().__init__()
+        self.n_bins = n_bins
         self.kernel = nn.Parameter(torch.randn(width, n_bins) * n_bins**-0.5)
-        shift = torch.arange(n_bins)[:, None] - torch.arange(n_bins)[None]
-        self.register_buffer("shift", shift.remainder(n_bins), persistent=False)
         self.register_buffer("identity", torch.eye(n_bins)[:1], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (width, n_bins, batch) to the same shape."""
-        kernel = (self.kernel + self.identity).to(x.dtype)
+        # Row i of the circulant matrix is the kernel backwards, from its entry i.
+        backwards = (self.kernel + self.identity).to(x.dtype).flip(1)
+        rows = torch.cat([backwards, backwards], dim=1).unfold(1, self.n_bins, 1)
+        circulant = rows[:, : self.n_bins].flip(1)
         # (width, n_bins, n_bins) @ (width, n_bins, batch)
-        return torch.bmm(kernel[:, self.shift], x)
+        return torch.bmm(circulant, x)
 
 
 class ChannelNorm(nn.Module):
@@ -220,19 +222,31 @@ class AzimuthalNetwork(nn.Module):
             Shapes (width, n_bins, batch) and (batch, n_radial + 1): the latter is the mean of
             each ring and how uneven the rings are, which tell nothing about the orientation.
         """
+        if mask.dim() == 3 and mask.stride(0) == 0:
+            mask = mask[0]  # one for all patterns
         value, rings = self._normalised(counts, mask)
-        dtype = torch.bfloat16 if self.low_precision else value.dtype
-        mask = mask.expand_as(value)
-        x = torch.cat([value.to(dtype), mask.to(dtype)], dim=1)
-        batch, n, _ = x.shape
-        # (2 n_radial * stride, n_bins * batch)
-        x = x.view(batch, n, self.n_bins, self.stride).permute(1, 3, 2, 0)
-        x = x.reshape(n * self.stride, self.n_bins * batch)
-        x = self._shifted_sum(torch.mm(self.stem.to(dtype), x))
+        x = self._stem(value, mask)
         x = F.relu(self.stem_norm(x))
         for block in self.blocks:
             x = block(x)
         return F.relu(self.head_norm(x)), rings
+
+    def _stem(self, value: Tensor, mask: Tensor) -> Tensor:
+        """Return what the stem makes of normalised patterns, (width, n_bins, batch)."""
+        dtype = torch.bfloat16 if self.low_precision else value.dtype
+        stem = self.stem.to(dtype)
+        if mask.dim() == 3:
+            both = torch.cat([value.to(dtype), mask.to(dtype)], dim=1)
+            return self._shifted_sum(torch.mm(stem, self._columns(both)))
+        n = stem.shape[1] // 2
+        x = self._shifted_sum(torch.mm(stem[:, :n], self._columns(value.to(dtype))))
+        return x + self._shifted_sum(torch.mm(stem[:, n:], self._columns(mask.to(dtype)[None])))
+
+    def _columns(self, x: Tensor) -> Tensor:
+        """Return (channels * stride, n_bins * batch) of patterns (batch, channels, n_azimuthal)."""
+        batch, n, _ = x.shape
+        x = x.view(batch, n, self.n_bins, self.stride).permute(1, 3, 2, 0)
+        return x.reshape(n * self.stride, self.n_bins * batch)
 
     def _normalised(self, counts: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the patterns as the stem sees them, and their rings (batch, n_radial + 1)."""
@@ -261,22 +275,23 @@ class AzimuthalNetwork(nn.Module):
         return result
 
     def logits(self, features: Tensor) -> Tensor:
-        """Return scores of all cells, shape (batch, n_zones * n_bins), zone by zone."""
+        """Return scores of all cells, shape (batch, n_bins, n_zones)."""
         weight, bias = self.zone_weight.to(features.dtype), self.zone_bias.to(features.dtype)
-        scores = torch.addmm(bias, weight, features.flatten(1))
-        return scores.view(len(weight) * self.n_bins, -1).t().float()
+        scores = F.linear(_by_pattern(features), weight, bias[:, 0])
+        return scores.view(features.shape[2], self.n_bins, -1).float()
 
     def log_probability(self, logits: Tensor) -> Tensor:
         """Return log-probabilities of the cells, within each phase, of the shape of the logits."""
         if len(self.n_zones) == 1:
-            return logits.log_softmax(dim=1)
-        sizes = [n * self.n_bins for n in self.n_zones]
-        parts = [part.log_softmax(dim=1) for part in torch.split(logits, sizes, dim=1)]
-        return torch.cat(parts, dim=1)
+            return logits.flatten(1).log_softmax(dim=1).view_as(logits)
+        parts = torch.split(logits, self.n_zones, dim=2)
+        totals = [part.flatten(1).logsumexp(dim=1)[:, None, None] for part in parts]
+        return torch.cat([p - t for p, t in zip(parts, totals)], dim=2)  # noqa: B905
 
     def class_logits(self, features: Tensor, rings: Tensor) -> Tensor:
         """Return scores of the phases and of `NO_PHASES`, shape (batch, n_phases + 3)."""
-        pooled = torch.cat([features.float().mean(dim=1), features.float().amax(dim=1)]).t()
+        mean = features.sum(dim=1, dtype=torch.float32) / features.shape[1]
+        pooled = torch.cat([mean, features.amax(dim=1).float()]).t()
         return self.class_head(torch.cat([pooled, rings], dim=1))
 
     def values(self, features: Tensor, cells: Tensor) -> Tensor:
@@ -296,8 +311,9 @@ class AzimuthalNetwork(nn.Module):
             100 angstrom, and the logit of the share of the pattern that it explains.
         """
         zone = torch.div(cells, self.n_bins, rounding_mode="floor")
-        # (batch, n_bins, embedding)
-        hidden = self.feature_to_hidden(features.float().permute(2, 1, 0))
+        weight = self.feature_to_hidden.weight.to(features.dtype)
+        hidden = F.linear(_by_pattern(features), weight).float() + self.feature_to_hidden.bias
+        hidden = hidden.view(len(cells), self.n_bins, -1)
         position = (cells % self.n_bins)[..., None].expand(-1, -1, hidden.shape[2])
         hidden = F.relu(hidden.gather(1, position) + self.zone_embedding(zone))
         return self.hidden_to_values(hidden)
@@ -319,24 +335,33 @@ class AzimuthalNetwork(nn.Module):
         """
         features, rings = self.features(counts, mask)
         classes = self.class_logits(features, rings).softmax(dim=1)
-        probability = self.log_probability(self.logits(features)).exp()
+        log_probability = self.log_probability(self.logits(features))
         if len(self.n_zones) > 1:
-            probability = self._joint(probability, classes)
-        best, cells = probability.topk(self.n_candidates, dim=1)
+            log_probability = log_probability + self._log_phases(classes)
+        flat = log_probability.flatten(1)  # bin by bin
+        best, place = flat.topk(self.n_candidates, dim=1)
+        n_zones = log_probability.shape[2]
+        bin_ = torch.div(place, n_zones, rounding_mode="floor")
+        cells = (place % n_zones) * self.n_bins + bin_
         values = self.values(features, cells)
         return {
             "cell": cells,
-            "probability": best,
+            "probability": best.exp(),
             "residual": values[..., :3],
             "thickness": values[..., 3] * self.thickness_unit,
             "share": values[..., 4].sigmoid(),
             "class_probability": classes,
-            "entropy": torch.special.entr(probability).sum(dim=1),
+            "entropy": -(flat.exp() * flat).sum(dim=1),
         }
 
-    def _joint(self, probability: Tensor, classes: Tensor) -> Tensor:
-        """Return p(phase) p(cell | phase), given that the pattern is of one of the phases."""
+    def _log_phases(self, classes: Tensor) -> Tensor:
+        """Return log p(phase | of one of the phases) for every zone, (batch, 1, n_zones)."""
         phases = classes[:, : len(self.n_zones)]
-        phases = phases / phases.sum(dim=1, keepdim=True).clamp(min=1e-20)
-        sizes = torch.tensor(self.n_zones, device=classes.device) * self.n_bins
-        return probability * phases.repeat_interleave(sizes, dim=1)
+        phases = phases / phases.sum(dim=1, keepdim=True)
+        n_zones = torch.tensor(self.n_zones, device=classes.device)
+        return phases.clamp(min=1e-20).log().repeat_interleave(n_zones, dim=1)[:, None]
+
+
+def _by_pattern(features: Tensor) -> Tensor:
+    """Return features (width, n_bins, batch) as rows (batch * n_bins, width)."""
+    return features.permute(2, 1, 0).reshape(-1, features.shape[0])

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
 
     from pyxem_cnn.detector.geometry import DetectorGeometry
+    from pyxem_cnn.indexing.refinement.settings import RefinementSettings
     from pyxem_cnn.model import OrientationModel
     from pyxem_cnn.signals.orientation_prediction import LazyOrientationPrediction
+    from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
 
 # Every function named here becomes a method: see pyxem_cnn/signals/_attach.py.
-__all__ = ["get_orientation_map_cnn"]
+__all__ = ["get_orientation_map_cnn", "refine_orientation_cnn"]
 
 
 def get_orientation_map_cnn(
@@ -25,6 +27,7 @@ def get_orientation_map_cnn(
     model: OrientationModel | str | Sequence[OrientationModel | str],
     *,
     n_best: int = 1,
+    minimum_score: float = 0.0,
     navigation_mask: np.ndarray | BaseSignal | None = None,
     signal_mask: np.ndarray | BaseSignal | None = None,
     geometry: DetectorGeometry | dict[str, Any] | None = None,
@@ -50,6 +53,9 @@ def get_orientation_map_cnn(
         their phases compete at every position.
     n_best
         Number of orientations to return at every position, best first.
+    minimum_score
+        Positions with a lower score are not indexed: their phase id is -1. With scores as the
+        shipped models have them, 0.5 leaves out what is rather wrong than right.
     navigation_mask
         Scan positions to leave out are True. Shape: that of the scan, (ny, nx).
     signal_mask
@@ -135,6 +141,7 @@ def get_orientation_map_cnn(
         self,
         model,
         n_best=n_best,
+        minimum_score=minimum_score,
         navigation_mask=navigation_mask,
         signal_mask=signal_mask,
         geometry=geometry,
@@ -146,5 +153,106 @@ def get_orientation_map_cnn(
         lazy_output=lazy_output,
         store=store,
         resume=resume,
+        show_progressbar=show_progressbar,
+    )
+
+
+def refine_orientation_cnn(
+    self: BaseSignal,
+    xmap: CrystalMap,
+    model: OrientationModel | BlochWaveSimulator | str | Sequence[Any],
+    *,
+    simulator: Literal["dynamical", "kinematic"] = "dynamical",
+    rerank: bool = True,
+    refine_calibration: bool = False,
+    electrons_per_count: float = 1.0,
+    navigation_mask: np.ndarray | BaseSignal | None = None,
+    signal_mask: np.ndarray | BaseSignal | None = None,
+    geometry: DetectorGeometry | dict[str, Any] | None = None,
+    find_center: bool = False,
+    beam_shift: np.ndarray | BaseSignal | None = None,
+    settings: RefinementSettings | None = None,
+    show_progressbar: bool | None = None,
+) -> CrystalMap:
+    """Return orientations refined by simulated patterns, point by point.
+
+    About each of a point's orientations and its pseudo-symmetric twins, patterns are simulated and
+    compared with the counts, which are taken as Poisson distributed about spots and a background of
+    each ring. Tilts, angle in the plane and thickness are fitted; the likelihood says which
+    orientation is the best.
+
+    Parameters
+    ----------
+    self
+        The scan, or a single pattern, with up to two navigation axes, lazy or not.
+    xmap
+        Its map, of :meth:`get_orientation_map_cnn` or others, of the whole scan or a slice of that;
+        several orientations for each point (``n_best=3``) are better than one.
+    model
+        The model, or models in their order, with which it was mapped, or one
+        :class:`pyxem_cnn.BlochWaveSimulator` for each phase.
+    simulator
+        "dynamical" for Bloch waves, or "kinematic".
+    rerank
+        Whether the orientations of a point and their twins compete. Otherwise each keeps its place and
+        is moved only.
+    refine_calibration
+        Whether centre, scale and ellipticity are fitted to a sample of confident patterns first, and
+        the range of thicknesses is narrowed to those found there.
+    electrons_per_count
+        Of the detector: likelihoods need electrons.
+    navigation_mask, signal_mask, geometry, find_center, beam_shift
+        As when the scan was mapped, see :meth:`get_orientation_map_cnn`. Points that are left out keep
+        their orientations.
+    settings
+        How far and how finely to search.
+    show_progressbar
+        Whether to show a progress bar. By default, as HyperSpy's preferences say.
+
+    Returns
+    -------
+    crystal_map
+        As `xmap`, with new rotations. ``prop`` has, of shape (points, n_best), ``refined_score``, the
+        probability among all orientations that were fitted; ``log_likelihood`` for each electron,
+        above that of a background without spots; ``thickness`` in angstrom, NaN for kinematic patterns;
+        ``moved``, the angle in degrees from the orientation that it was refined from; ``origin``, the
+        rank of that; ``scores``, its score. ``electrons`` (points,) are those outside the direct
+        beam. The attribute ``geometry`` is the one used, fitted or not.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If the map is not of the scan, its frame is not known, a phase has no model, a mask does not
+        fit, or the calibration cannot be fitted.
+
+    See Also
+    --------
+    get_orientation_map_cnn : Makes the map.
+
+    Examples
+    --------
+    >>> import pyxem_cnn
+    >>> model = pyxem_cnn.load_model("si_200kV")  # doctest: +SKIP
+    >>> xmap = signal.get_orientation_map_cnn(model, n_best=3)  # doctest: +SKIP
+    >>> refined = signal.refine_orientation_cnn(xmap, model)  # doctest: +SKIP
+    """
+    from pyxem_cnn.indexing.refinement.refine import refine_orientation
+
+    return refine_orientation(
+        self,
+        xmap,
+        model,
+        simulator=simulator,
+        rerank=rerank,
+        refine_calibration=refine_calibration,
+        electrons_per_count=electrons_per_count,
+        navigation_mask=navigation_mask,
+        signal_mask=signal_mask,
+        geometry=geometry,
+        find_center=find_center,
+        beam_shift=beam_shift,
+        settings=settings,
         show_progressbar=show_progressbar,
     )

@@ -33,7 +33,7 @@ _SHIFTS = f"{_NODE}.beam_shifts"
 class OrientationPrediction(PredictionViews, Signal2D):
     """Orientations that one or several models predict at every scan position.
 
-    The data has the shape (navigation..., n_best, 8) and dtype float32: for every position the
+    The data has the shape (navigation..., n_best, n_columns) and dtype float32: for every position the
     `n_best` best orientations, best first, one a row, with the columns in ``COLUMNS``:
 
     - ``phase_id``: index into `phases`, -1 where nothing was indexed;
@@ -41,7 +41,13 @@ class OrientationPrediction(PredictionViews, Signal2D):
     - ``a``, ``b``, ``c``, ``d``: unit quaternion, scalar first, orix's passive rotation from the
       lab to the crystal frame;
     - ``reliability``: 0 to 100, of the best orientation against the next different one;
-    - ``phase_probability``: 0 to 1, probability of this row's phase.
+    - ``phase_probability``: 0 to 1, probability of the best row's phase;
+    - ``thickness``: of the specimen in angstrom, as this orientation has it;
+    - ``share``: how much of the pattern this orientation explains, 0 to 1;
+    - ``entropy``: of all orientations, in nats: 0 where only one is possible;
+    - ``vacuum_probability``, ``amorphous_probability``: that there is no crystal.
+
+    The last five are NaN for networks that do not tell them.
 
     Where nothing was indexed, or a model gives fewer than `n_best` orientations, everything but
     the phase id is NaN.
@@ -157,8 +163,13 @@ class OrientationPrediction(PredictionViews, Signal2D):
         """
         return self.data[..., self._column_index(name)]
 
-    def to_crystal_map(self) -> CrystalMap | list[CrystalMap]:
+    def to_crystal_map(self, minimum_score: float = 0.0) -> CrystalMap | list[CrystalMap]:
         """Return the prediction as an orix crystal map.
+
+        Parameters
+        ----------
+        minimum_score
+            Points with a lower score are not indexed: their phase id is -1.
 
         Returns
         -------
@@ -169,7 +180,7 @@ class OrientationPrediction(PredictionViews, Signal2D):
         """
         from pyxem_cnn.indexing.crystal_map import prediction_to_crystal_map
 
-        return prediction_to_crystal_map(self)
+        return prediction_to_crystal_map(self, minimum_score)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the prediction, as HyperSpy saves its signals.

@@ -225,13 +225,16 @@ class ZoneInPlaneTarget:
         Parameters
         ----------
         log_probability
-            Of all cells, shape (batch, n_cells), within each phase.
+            Of all cells, within each phase, shape (batch, n_bins, n_zones).
         residual
             The network's residuals at ``labels.cell``, shape (batch, n, 3), degrees.
         labels
             The soft labels.
         """
-        entropy = -(labels.weight * log_probability.gather(1, labels.cell)).sum(dim=1)
+        zone = torch.div(labels.cell, self.n_bins, rounding_mode="floor")
+        place = (labels.cell % self.n_bins) * log_probability.shape[2] + zone
+        found = log_probability.flatten(1).gather(1, place)
+        entropy = -(labels.weight * found).sum(dim=1)
         distance = F.smooth_l1_loss(residual, labels.residual, reduction="none").mean(dim=-1)
         return entropy, (labels.weight * distance).sum(dim=1)
 

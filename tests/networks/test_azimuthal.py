@@ -54,7 +54,7 @@ def everything(network, counts, mask):
     n = n_zones * network.n_bins
     cells = torch.arange(n).expand(len(counts), n)
     values = network.values(features, cells).view(len(counts), n_zones, -1, 5)
-    logits = network.logits(features).view(len(counts), n_zones, -1)
+    logits = network.logits(features).transpose(1, 2)
     return logits, values, network.class_logits(features, rings)
 
 
@@ -185,7 +185,7 @@ def test_zone_by_zone(network, patterns):
     features, _ = network.features(*patterns)
     zone, position = 4, 6
     expected = network.zone_weight[zone] @ features[:, position] + network.zone_bias[zone]
-    found = network.logits(features)[:, zone * CONFIG.n_bins + position]
+    found = network.logits(features)[:, position, zone]
     torch.testing.assert_close(found, expected)
 
 
@@ -254,9 +254,7 @@ def test_strange_patterns_give_finite_numbers(network, counts, mask):
 
 def test_fewer_cells_than_candidates():
     network = AzimuthalNetwork(
-        AzimuthalConfig(
-            n_radial=2, n_azimuthal=8, n_zones=(1,), n_bins=4, width=4, n_blocks=1
-        )
+        AzimuthalConfig(n_radial=2, n_azimuthal=8, n_zones=(1,), n_bins=4, width=4, n_blocks=1)
     ).eval()
     assert network(torch.rand(3, 2, 8), torch.ones(2, 8))["cell"].shape == (3, 4)
 

@@ -143,25 +143,31 @@ class TestEncode:
         assert (turned_residual - residual)[same].abs().max() < 1e-2
 
 
+def by_bin(values, target):
+    """Return values of cells (batch, n_cells) as a network gives them."""
+    return values.view(len(values), -1, target.n_bins).transpose(1, 2)
+
+
 class TestLoss:
     def test_is_smallest_at_the_labels(self, cubic):
         labels = cubic.encode(quaternions(8))
         n = cubic.n_cells
         soft = torch.zeros(8, n).scatter_add(1, labels.cell, labels.weight)
         right = (soft + 1e-9).log()
-        entropy, distance = cubic.loss(right, labels.residual, labels)
+        entropy, distance = cubic.loss(by_bin(right, cubic), labels.residual, labels)
         expected = -(soft * right).sum(1)
         torch.testing.assert_close(entropy, expected, atol=1e-3, rtol=1e-3)
         torch.testing.assert_close(distance, torch.zeros(8))
-        worse, _ = cubic.loss(right.roll(5, 1), labels.residual, labels)
+        worse, _ = cubic.loss(by_bin(right.roll(5, 1), cubic), labels.residual, labels)
         assert (worse > entropy + 1).all()
-        flat, _ = cubic.loss(torch.zeros(8, n).log_softmax(1), labels.residual, labels)
+        flat = by_bin(torch.zeros(8, n).log_softmax(1), cubic)
+        flat, _ = cubic.loss(flat, labels.residual, labels)
         torch.testing.assert_close(flat, torch.full((8,), float(np.log(n))))
 
     def test_residuals(self, cubic):
         labels = cubic.encode(quaternions(4))
-        logits = torch.zeros(4, cubic.n_cells)
-        _, distance = cubic.loss(logits, labels.residual + 2.0, labels)
+        nothing = torch.zeros(4, cubic.n_bins, cubic.n_zones[0])
+        _, distance = cubic.loss(nothing, labels.residual + 2.0, labels)
         # Smooth L1 beyond 1: |x| - 1/2.
         torch.testing.assert_close(distance, torch.full((4,), 1.5))
 
