@@ -27,7 +27,7 @@ from pyxem_cnn.indexing.scan import (
     rotation_to_scan,
     warn_of_unindexed,
 )
-from pyxem_cnn.indexing.unreadable import without_unreadable
+from pyxem_cnn.indexing.unreadable import skipping_told, without_unreadable
 from pyxem_cnn.model import OrientationModel, load_model
 
 if TYPE_CHECKING:
@@ -97,12 +97,13 @@ def get_orientation_map(
     predictions = _lazy_predictions(predictor, patterns, left_out, shifts)
     prediction = _as_prediction(predictions, signal, models, geometry, shifts)
     show_progressbar = _resolve_progressbar(show_progressbar)
-    if store is not None:
-        with limit_threads(1):
-            prediction = target.fill(prediction, show_progressbar)
-    if lazy_output:
-        return prediction
-    _compute(prediction, show_progressbar and store is None)
+    with skipping_told(on_read_error):
+        if store is not None:
+            with limit_threads(1):
+                prediction = target.fill(prediction, show_progressbar)
+        if lazy_output:
+            return prediction
+        _compute(prediction, show_progressbar and store is None)
     warn_of_unindexed(prediction.data[..., 0, 0] == NOT_INDEXED, stacklevel=4)
     return prediction.to_crystal_map(minimum_score)
 

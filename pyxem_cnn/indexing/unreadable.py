@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from pyxem_cnn.indexing.scan import with_whole_detectors
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["skip_unreadable", "without_unreadable"]
+__all__ = ["skip_unreadable", "skipping_told", "without_unreadable"]
 
 _logger = logging.getLogger(__name__)
 
@@ -68,6 +70,30 @@ def skip_unreadable(data: da.Array) -> da.Array:
         tasks[(name, *index)] = (_ChunkReader(steps, key, bounds, dtype),)
     layers = HighLevelGraph.from_collections(name, tasks, dependencies=[])
     return da.Array(layers, name, data.chunks, meta=np.empty((0,) * data.ndim, dtype))
+
+
+@contextmanager
+def skipping_told(on_read_error: str) -> Iterator[None]:
+    """Add to errors inside a block how damaged chunks are skipped, unless they are.
+
+    Parameters
+    ----------
+    on_read_error
+        "raise" or "skip".
+
+    Yields
+    ------
+    None
+        Nothing.
+    """
+    try:
+        yield
+    except Exception as error:
+        if on_read_error == "raise":
+            error.add_note(
+                "If a part of the scan cannot be read, on_read_error='skip' maps the others."
+            )
+        raise
 
 
 @dataclass(frozen=True)
