@@ -5,7 +5,9 @@ from .detector.geometry import DetectorGeometry
 from .detector.grids import CartesianGrid, PolarGrid
 from .detector.resampling import ResamplingOperator
 from .indexing.calibration.check import CalibrationCheck, check_calibration
+from .indexing.fine_tuning.fine_tune import TuningConfig, fine_tune
 from .indexing.live.indexer import LiveIndexer
+from .indexing.refinement.settings import RefinementSettings
 from .indexing.spots import SpotSettings
 from .indexing.store.prediction_store import PredictionStore, open_store
 from .indexing.template_matching import template_matching
@@ -49,10 +51,12 @@ __all__ = [
     "OrientationSampling",
     "PolarGrid",
     "PredictionStore",
+    "RefinementSettings",
     "ResamplingOperator",
     "SpotSettings",
     "TemplateSettings",
     "TrainingConfig",
+    "TuningConfig",
     "__version__",
     "as_crystal_structure",
     "available_models",
@@ -60,6 +64,7 @@ __all__ = [
     "compare_crystal_maps",
     "data",
     "find_grains",
+    "fine_tune",
     "grain_boundaries",
     "load_crystal_map",
     "load_library",

@@ -73,7 +73,7 @@ class TrainingConfig:
         Of weights and patterns.
     """
 
-    n_patterns: int = 500_000
+    n_patterns: int = 1_000_000
     batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.02

@@ -45,14 +45,24 @@ def metrics_table(metrics: dict[str, Any]) -> Table:
             f"{one['within_2']:.1f} %",
             f"{one['within_5']:.1f} %",
             _percent(one.get("within_5_modulo_twins")),
+            *_score_columns(one),
             f"{one['n']}",
         ]
         for dose, one in metrics.items()
         if isinstance(one, dict) and {"median", "within_2", "within_5", "n"} <= set(one)
     ]
     title = "Errors on held-out simulated patterns"
-    columns = ["dose", "median (deg)", "within 2 deg", "within 5 deg", "modulo twins", "patterns"]
+    columns = ["dose", "median (deg)", "within 2 deg", "within 5 deg", "modulo twins"]
+    columns += ["score > 0.9 (of these right)", "thickness (A)", "patterns"]
     return table(title, columns, rows)
+
+
+def _score_columns(one: dict[str, Any]) -> tuple[str, str]:
+    """Return how many scores are above 0.9 and right, and the error of the thickness."""
+    confident, thickness = one.get("confident"), one.get("thickness_error")
+    right = _percent(one.get("confident_right"))
+    scores = "-" if confident is None else f"{confident:.0f} % ({right})"
+    return scores, "-" if thickness is None else f"{thickness:.0f}"
 
 
 def _percent(value: float | None) -> str:
@@ -62,15 +72,10 @@ def _percent(value: float | None) -> str:
 
 def _description(model: OrientationModel) -> Table:
     """Return everything but the metrics, a line each."""
-    metadata, crystal = model.metadata, model.crystal
-    a, b, c, *angles = crystal.lattice
+    metadata = model.metadata
     lines = {
         "model": model.name,
-        "phase": f"{crystal.name}, {crystal.formula}",
-        "space group": f"{crystal.space_group_symbol} (no. {crystal.space_group})",
-        "lattice": f"a = {a:g}, b = {b:g}, c = {c:g} angstrom; "
-        + ", ".join(f"{angle:g}" for angle in angles)
-        + " degrees",
+        **_phases(model),
         "voltage": f"{model.accelerating_voltage:g} kV",
         "convergence": _number(metadata.get("convergence_angle"), "mrad"),
         "precession": _number(metadata.get("precession_angle"), "degrees"),
@@ -93,6 +98,20 @@ def _description(model: OrientationModel) -> Table:
     return drawn
 
 
+def _phases(model: OrientationModel) -> dict[str, str]:
+    """Return phase, space group and lattice, numbered where there are several phases."""
+    lines = {}
+    for number, crystal in enumerate(model.crystals, start=1):
+        which = f" {number}" if len(model.crystals) > 1 else ""
+        a, b, c, *angles = crystal.lattice
+        degrees = ", ".join(f"{angle:g}" for angle in angles)
+        group = f"{crystal.space_group_symbol} (no. {crystal.space_group})"
+        lines[f"phase{which}"] = f"{crystal.name}, {crystal.formula}"
+        lines[f"space group{which}"] = group
+        lines[f"lattice{which}"] = f"a = {a:g}, b = {b:g}, c = {c:g} angstrom; {degrees} degrees"
+    return lines
+
+
 def _flat(training: dict[str, Any]) -> dict[str, Any]:
     """Return the plain entries of the training, and those of its configuration."""
     plain = {k: v for k, v in training.items() if not isinstance(v, dict | list)}
@@ -103,5 +122,8 @@ def _pairs(values: Any, equals: str = " = ") -> str:
     return ", ".join(f"{k}{equals}{v}" for k, v in (values or {}).items()) or "not stated"
 
 
-def _number(value: float | None, unit: str) -> str:
-    return "not stated" if value is None else f"{value:g} {unit}"
+def _number(value: float | list[float] | None, unit: str) -> str:
+    if value is None:
+        return "not stated"
+    values = value if isinstance(value, list) else [value]
+    return f"{' or '.join(f'{one:g}' for one in values)} {unit}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,9 @@ __all__ = ["train"]
 
 
 def train(
-    cif: Annotated[Path, typer.Option(help="The .cif file of the phase.")],
+    cif: Annotated[
+        list[Path], typer.Option(help="The .cif file of the phase; repeat it for several phases.")
+    ],
     voltage: Annotated[float, typer.Option(help="Accelerating voltage in kV.")],
     output: Annotated[
         Path | None,
@@ -28,18 +31,33 @@ def train(
     ] = "bloch",
     library: Annotated[
         Path | None,
-        typer.Option(help="Keep the simulated library here (.h5), or take it from there."),
+        typer.Option(
+            help="Keep the simulated library here (.h5), or take it from there; a folder for "
+            "several phases or precession angles."
+        ),
     ] = None,
     convergence: Annotated[
         float, typer.Option(min=0, help="Half angle of the probe cone in mrad.")
     ] = 1.5,
-    precession: Annotated[float, typer.Option(min=0, help="Precession angle in degrees.")] = 0.0,
+    precession: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=0, help="Precession angle in degrees; repeat it for a model that serves several."
+        ),
+    ] = None,
     thickness: Annotated[
         tuple[float, float],
         typer.Option(metavar="MIN MAX", help="Range of the specimen's thickness in angstrom."),
     ] = (200.0, 1000.0),
     patterns: Annotated[
         int | None, typer.Option(min=1, help="Patterns to train on; more take longer.")
+    ] = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Let torch compile the training step; by default where there is a compiler.",
+        ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
@@ -52,9 +70,9 @@ def train(
     overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
-    """Train a model that reads orientations of one phase from its .cif file."""
+    """Train a model that reads orientations of phases from their .cif files."""
     with messages(debug, logging.WARNING):
-        path = output or Path(f"{cif.stem}_{voltage:g}kV.pt")
+        path = output or Path(f"{'_'.join(one.stem for one in cif)}_{voltage:g}kV.pt")
         _check_writable(path, overwrite)
         for other in (checkpoint, library):
             if other is not None:
@@ -63,18 +81,21 @@ def train(
         from pyxem_cnn import training
         from pyxem_cnn.phases import read_cif
 
-        crystal = read_cif(cif)
-        console.print(Text.assemble(("Read ", "bold"), crystal.summary()))
+        crystals = [read_cif(one) for one in cif]
+        for crystal in crystals:
+            console.print(Text.assemble(("Read ", "bold"), crystal.summary()))
         options = {} if patterns is None else {"n_patterns": patterns}
+        compiled = _has_compiler() if compiled is None else compiled
+        angles = precession or [0.0]
         model = training.train(
-            crystal,
+            crystals if len(crystals) > 1 else crystals[0],
             accelerating_voltage=voltage,
             simulator=simulator,
             library=library,
             convergence_angle=convergence,
-            precession_angle=precession,
+            precession_angle=angles if len(angles) > 1 else angles[0],
             thicknesses=thickness,
-            config=training.TrainingConfig(seed=seed, **options),
+            config=training.TrainingConfig(seed=seed, compiled=compiled, **options),
             name=name or path.stem,
             checkpoint=checkpoint,
             show_progressbar=console.is_terminal,
@@ -82,6 +103,11 @@ def train(
         model.save(path, overwrite=overwrite)
         console.print(metrics_table(model.metadata["metrics"]))
         console.print(Text(f"Model: {path.absolute()}\nsha256 {model.sha256}"), soft_wrap=True)
+
+
+def _has_compiler() -> bool:
+    """Return whether torch finds a C++ compiler."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++"))
 
 
 def _check_writable(path: Path, overwrite: bool) -> None:
