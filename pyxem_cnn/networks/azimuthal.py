@@ -313,7 +313,7 @@ class AzimuthalNetwork(nn.Module):
         zone = torch.div(cells, self.n_bins, rounding_mode="floor")
         weight = self.feature_to_hidden.weight.to(features.dtype)
         hidden = F.linear(_by_pattern(features), weight).float() + self.feature_to_hidden.bias
-        hidden = hidden.view(len(cells), self.n_bins, -1)
+        hidden = hidden.view(cells.shape[0], self.n_bins, -1)
         position = (cells % self.n_bins)[..., None].expand(-1, -1, hidden.shape[2])
         hidden = F.relu(hidden.gather(1, position) + self.zone_embedding(zone))
         return self.hidden_to_values(hidden)
