@@ -250,7 +250,7 @@ def _warn_of_chunks(data: da.Array, together: int, is_cut: bool) -> None:
     side = max(1, int((_BLOCK_BYTES / _pattern_bytes(data)) ** (1 / n)))
     warnings.warn(
         f"The scan's chunks {data.chunksize} are large{why}. Each thread holds "
-        f"{together / 2**30:.1f} GiB of the scan's {data.nbytes / 2**30:.1f} GiB at once. Expected: "
+        f"{together / 2**30:.1f} GiB of the scan's {data.nbytes / 2**30:.1f} GiB at once. Expected "
         f"whole patterns in chunks of up to {_CHUNK_BYTES / 2**30:g} GiB. Save the scan so once, "
         f"s.rechunk(nav_chunks={(side,) * n}, sig_chunks=-1); s.save('scan.zspy'), with a "
         "distributed.Client open if it is larger than memory. Or map with fewer threads: "
