@@ -7,6 +7,7 @@ import pytest
 from orix import io
 from orix.crystal_map import CrystalMap
 
+from pyxem_cnn.indexing.block import COLUMNS
 from pyxem_cnn.signals.orientation_prediction import (
     LazyOrientationPrediction,
     OrientationPrediction,
@@ -16,8 +17,9 @@ from tests._crystals import crystal
 
 def prediction(shape, n_best=1, phases=("trigonal",), seed=0, **units):
     rng = np.random.default_rng(seed)
-    data = rng.random((*shape, n_best, 8))
+    data = rng.random((*shape, n_best, len(COLUMNS)))
     data[..., 0] = 0
+    data[..., COLUMNS.index("vacuum_probability") :] = 0
     data[..., 2:6] -= 0.5
     data[..., 2:6] /= np.linalg.norm(data[..., 2:6], axis=-1, keepdims=True)
     signal = OrientationPrediction(data.astype(np.float32))
@@ -227,3 +229,51 @@ class TestWithOrix:
         xmap = lazy.to_crystal_map()
         assert lazy._lazy
         np.testing.assert_array_equal(xmap.rotations.data, signal.to_crystal_map().rotations.data)
+
+
+class TestRejected:
+    """Points that hold no crystal, or are not to be believed."""
+
+    @pytest.mark.parametrize("n_best", [1, 2])
+    def test_vacuum_and_amorphous(self, n_best):
+        signal = prediction((2, 3), n_best)
+        for point, (vacuum, amorphous) in enumerate([(0.9, 0), (0, 0.8), (0.3, 0.3), (0.4, 0)]):
+            index = np.unravel_index(point, (2, 3))
+            signal.data[(*index, slice(None), COLUMNS.index("vacuum_probability"))] = vacuum
+            signal.data[(*index, slice(None), COLUMNS.index("amorphous_probability"))] = amorphous
+        xmap = signal.to_crystal_map()
+        assert xmap.phase_id.tolist() == [-1, -1, -1, 0, 0, 0]
+        # Nothing is lost: what the network said stays.
+        rotations = xmap.rotations.data.reshape(2, 3, n_best, 4)
+        np.testing.assert_allclose(rotations, signal.quaternions, atol=1e-6)
+        assert np.isfinite(xmap.prop["scores"]).all()
+        np.testing.assert_allclose(xmap.prop["vacuum_probability"][:4], [0.9, 0, 0.3, 0.4])
+
+    def test_low_scores(self):
+        signal = prediction((2, 3))
+        signal.data[..., 0, 1] = [[0.1, 0.4, 0.5], [0.6, 0.9, 0.499]]
+        xmap = signal.to_crystal_map(minimum_score=0.5)
+        assert xmap.phase_id.tolist() == [-1, -1, 0, 0, 0, -1]
+        assert (signal.to_crystal_map().phase_id == 0).all()
+
+    @pytest.mark.parametrize("wrong", [-0.1, 1.1, float("nan")])
+    def test_minimum_score_is_a_share(self, wrong):
+        with pytest.raises(ValueError, match="minimum_score"):
+            prediction((2, 3)).to_crystal_map(minimum_score=wrong)
+
+    def test_what_the_network_tells(self):
+        signal = prediction((2, 3), n_best=2)
+        xmap = signal.to_crystal_map()
+        for name in ("thickness", "share"):
+            assert xmap.prop[name].shape == (6, 2)
+            np.testing.assert_allclose(xmap.prop[name].reshape(2, 3, 2), signal.column(name))
+        np.testing.assert_allclose(
+            xmap.prop["entropy"].reshape(2, 3), signal.column("entropy")[..., 0]
+        )
+
+    def test_what_it_does_not_tell(self):
+        signal = prediction((2, 3))
+        signal.data[..., 8:] = np.nan
+        xmap = signal.to_crystal_map()
+        assert (xmap.phase_id == 0).all()
+        assert not {"thickness", "share", "entropy", "vacuum_probability"} & set(xmap.prop)

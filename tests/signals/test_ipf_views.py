@@ -55,7 +55,7 @@ def test_colours_are_those_of_orix(
     used = prediction
     if lazy:
         used = prediction.as_lazy()
-        used.data = da.from_array(prediction.data, chunks=(3, 2, 1, 8))
+        used.data = da.from_array(prediction.data, chunks=(3, 2, 1, -1))
     colormap = used.to_ipf_colormap(direction, rank=rank)
     assert colormap._lazy == lazy
     assert colormap.axes_manager.signal_shape == (6, 4)

@@ -85,10 +85,10 @@ def test_repr_can_be_read_at_once(prediction: OrientationPrediction) -> None:
     prediction.metadata.General.title = "scan 7"
     prediction.phases = PHASES[:3]
     assert repr(prediction) == (
-        f"<{type(prediction).__name__}, title: scan 7, dimensions: (4, 3|8, 2), n_best: 2, "
+        f"<{type(prediction).__name__}, title: scan 7, dimensions: (4, 3|13, 2), n_best: 2, "
         "phases: GaAs, Si, Si 2>"
     )
-    assert "phases" not in repr(OrientationPrediction(np.zeros((2, 1, 8), np.float32)))
+    assert "phases" not in repr(OrientationPrediction(np.zeros((2, 1, len(COLUMNS)), np.float32)))
 
 
 def test_unknown_column_is_refused(prediction: OrientationPrediction) -> None:
@@ -104,7 +104,7 @@ def test_slices(prediction: OrientationPrediction, data: np.ndarray) -> None:
     assert type(part) is type(prediction)
     np.testing.assert_array_equal(part.scores, data[2, 1:3, :, 1])
     assert part.metadata.OrientationPrediction.frame == "detector"
-    with pytest.raises(ValueError, match=r"Number of columns: got 4, expected 8 .*isig\[:, :n\]"):
+    with pytest.raises(ValueError, match=r"Number of columns: got 4, expected 13 .*isig\[:, :n\]"):
         _ = prediction.isig[2:6].quaternions
 
 
@@ -164,7 +164,7 @@ def test_phases_and_models_can_be_replaced(prediction: OrientationPrediction) ->
 
 
 def test_phases_and_models_of_a_bare_signal() -> None:
-    bare = OrientationPrediction(np.zeros((2, 1, 8), np.float32))
+    bare = OrientationPrediction(np.zeros((2, 1, len(COLUMNS)), np.float32))
     assert bare.phases == []
     assert bare.model_info == []
     bare.phases = [ARSENIDE]
@@ -185,6 +185,6 @@ def test_crystal_map_is_built_elsewhere(
     prediction: OrientationPrediction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = types.ModuleType("pyxem_cnn.indexing.crystal_map")
-    fake.prediction_to_crystal_map = lambda given: ("map of", given)
+    fake.prediction_to_crystal_map = lambda given, minimum_score: ("map of", given, minimum_score)
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    assert prediction.to_crystal_map() == ("map of", prediction)
+    assert prediction.to_crystal_map(0.3) == ("map of", prediction, 0.3)
