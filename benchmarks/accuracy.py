@@ -9,7 +9,12 @@ its own environment, or from a file) or of ours with more beams and directions t
 from: 128 x 128 pixels of 0.025 1/angstrom, 1.5 mrad, 200 to 1000 angstrom, so many electrons
 counted outside 0.115 1/angstrom, 30 percent of them diffuse. Beam centre and camera length are off
 by up to a pixel along each axis and 2 percent, of which the methods do not know. All methods see
-the same patterns.
+the same patterns. Others than networks:
+
+    --templates 2 1          pyxem's template matching, so many degrees between templates
+    --bloch-templates 1      the same with Bloch-wave templates
+    --py4dstem PY4DSTEM_PYTHON  py4DSTEM's disc detection and matching
+    --ideal 30               the ideal observer on the first 30 patterns, a ceiling (minutes)
 """
 
 from __future__ import annotations
@@ -17,17 +22,24 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from accuracy_parts.abtem_files import read_abtem, simulate_with_abtem
 from accuracy_parts.crystals import crystal_named
+from accuracy_parts.figure import plot_shares
+from accuracy_parts.ideal_observer import IdealObserver
 from accuracy_parts.images import Detector, count, expose
 from accuracy_parts.methods import Network
 from accuracy_parts.own_sets import own_set
 from accuracy_parts.report import LEGEND, average_over_seeds, markdown, write_csv
 from accuracy_parts.scoring import judge
 from accuracy_parts.spot_sets import SpotSet
+from accuracy_parts.templates import Settings, TemplateMatching, tuned
+
+# Patterns that the settings of template matching are tuned on.
+_N_TUNING = 40
 
 
 def sets(options: argparse.Namespace) -> Iterator[SpotSet]:
@@ -46,7 +58,7 @@ def sets(options: argparse.Namespace) -> Iterator[SpotSet]:
 
 def methods(spots: SpotSet, detector: Detector, options: argparse.Namespace) -> list[Any]:
     """Return the methods that can index a set."""
-    usable = []
+    usable: list[Any] = list(template_methods(spots, detector, options))
     for path in options.model:
         try:
             usable.append(Network(path, spots, detector))
@@ -55,18 +67,41 @@ def methods(spots: SpotSet, detector: Detector, options: argparse.Namespace) -> 
     return usable
 
 
+def template_methods(
+    spots: SpotSet, detector: Detector, options: argparse.Namespace
+) -> Iterator[TemplateMatching]:
+    """Yield template matching, tuned with the coarsest templates on patterns of its own."""
+    chosen = {"kinematic": options.templates, "bloch": options.bloch_templates}
+    for simulator, resolutions in chosen.items():
+        if not resolutions:
+            continue
+        name, angle = crystal_named(spots.crystal.name), spots.precession_angle
+        own = own_set(name, _N_TUNING, angle, Path(options.cache), seed=77)
+        settings = tuned(own, detector, Settings(max(resolutions), simulator))
+        for resolution in resolutions:
+            yield TemplateMatching(replace(settings, resolution=resolution), spots, detector)
+
+
 def run_set(spots: SpotSet, detector: Detector, options: argparse.Namespace) -> list[dict]:
     """Return a row for each seed, dose and method on one set."""
     chosen = methods(spots, detector, options)
+    ideal = spots.first(options.ideal)
     rows = []
-    for seed in range(options.seeds if chosen else 0):
+    for seed in range(options.seeds):
         exposures = expose(spots, detector, seed)
-        for electrons in options.doses:
-            counts = count(exposures, electrons, seed)
-            for method in chosen:
+        images = [count(exposures, electrons, seed) for electrons in options.doses]
+        keys = [{"set": spots.name, "electrons": e, "seed": seed} for e in options.doses]
+        for method in chosen:
+            for key, counts in zip(keys, images, strict=True):
                 figures = judge(spots, exposures.thickness, method(counts))
-                keys = {"set": spots.name, "electrons": electrons, "method": method.name}
-                rows.append(keys | {"seed": seed} | figures)
+                rows.append(key | {"method": method.name} | figures)
+        if options.ideal:
+            observer = IdealObserver(ideal, detector, options.spacing)
+            few = exposures.first(options.ideal)
+            answers = observer([counts[: options.ideal] for counts in images], few)
+            for key, answer in zip(keys, answers, strict=True):
+                for name, found in answer.items():
+                    rows.append(key | {"method": name} | judge(ideal, few.thickness, found))
     return rows
 
 
@@ -85,9 +120,14 @@ def parse() -> argparse.Namespace:
     add("--doses", type=float, nargs="+", default=[1e4, 1e3, 300, 100], help="electrons")
     add("--pixels", type=int, default=128, help="along a side of the detector")
     add("--scale", type=float, default=0.025, help="1/angstrom per pixel")
+    add("--templates", type=float, nargs="+", default=[], help="degrees between templates")
+    add("--bloch-templates", type=float, nargs="+", default=[], help="degrees between them")
+    add("--ideal", type=int, default=0, help="patterns that the ideal observer looks at")
+    add("--spacing", type=float, default=0.33, help="of its library, degrees")
     cache = Path(tempfile.gettempdir()) / "pyxem_cnn_accuracy"
     add("--cache", default=str(cache), help=f"where intensities are kept, {cache} by default")
     add("--csv", help="file for the figures, every seed by itself")
+    add("--figure", help="file for a figure of the shares within 5 degrees")
     return parser.parse_args()
 
 
@@ -104,6 +144,8 @@ def main() -> None:
     print(LEGEND)
     if options.csv:
         write_csv(rows, options.csv)
+    if options.figure:
+        plot_shares(average_over_seeds(rows)).savefig(options.figure, dpi=150)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -82,6 +82,10 @@ class Exposures:
     thickness: np.ndarray
     shift: np.ndarray
     stretch: np.ndarray
+
+    def first(self, n: int) -> Exposures:
+        """Return the first n patterns."""
+        return Exposures(*(getattr(self, field.name)[:n] for field in fields(self)))
 
 
 def expose(spots: SpotSet, detector: Detector, seed: int) -> Exposures:

@@ -9,7 +9,7 @@ KEYS = ("set", "electrons", "method")
 _LIMITS = tuple(
     f"<{limit}{modulo}" for modulo in ("", " mod 180", " mod twins") for limit in (1, 2, 5)
 )
-FIGURES = ("median", "90 %", *_LIMITS, ">0.9", ">0.9 right", "ECE", "thickness", "ms")
+FIGURES = ("n", "median", "90 %", *_LIMITS, ">0.9", ">0.9 right", "ECE", "thickness", "ms")
 _DIGITS = {"median": 2, "90 %": 1, "ECE": 3, "ms": 2}
 
 LEGEND = """\
@@ -45,7 +45,7 @@ def markdown(rows: list[dict]) -> str:
 def write_csv(rows: list[dict], path: str | Path) -> None:
     """Write all rows, every seed by itself."""
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*KEYS, "seed", "n", *FIGURES], restval="")
+        writer = csv.DictWriter(file, [*KEYS, "seed", *FIGURES], restval="")
         writer.writeheader()
         writer.writerows(rows)
 
