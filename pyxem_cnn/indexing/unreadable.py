@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyxem_cnn._checks import check_shape
 from pyxem_cnn.indexing.scan import with_whole_detectors
 
 if TYPE_CHECKING:
@@ -50,11 +51,11 @@ def skip_unreadable(data: da.Array) -> da.Array:
     Returns
     -------
     patterns
-        Lazy as well, of the same chunks.
+        Lazy as well, of the same chunks. Patterns that lie in the memory of a cluster's workers
+        already are returned as they are.
     """
     import dask.array as da
     from dask.highlevelgraph import HighLevelGraph
-    from dask.optimization import cull
 
     # Only floating point holds NaN, and all chunks have to be of one dtype.
     dtype = data.dtype if data.dtype.kind == "f" else np.dtype(np.float32)
@@ -64,12 +65,27 @@ def skip_unreadable(data: da.Array) -> da.Array:
     tasks = {}
     for index in np.ndindex(*data.numblocks):
         key = (data.name, *index)
-        # All that leads to this chunk runs in one task, which can so see it fail.
-        steps, _ = cull(graph, [key])
+        steps = _steps_to(key, graph)
+        if steps is None:
+            return data
         bounds = tuple(tuple(list(pairwise(e))[i]) for e, i in zip(edges, index, strict=True))
         tasks[(name, *index)] = (_ChunkReader(steps, key, bounds, dtype),)
     layers = HighLevelGraph.from_collections(name, tasks, dependencies=[])
     return da.Array(layers, name, data.chunks, meta=np.empty((0,) * data.ndim, dtype))
+
+
+def _steps_to(key: Any, graph: dict[Any, Any]) -> dict[Any, Any] | None:
+    """Return all tasks that lead to a chunk; None if results of a cluster are among them.
+
+    They run in one task, which can so see them fail.
+    """
+    from dask.optimization import cull
+
+    try:
+        steps, dependencies = cull(graph, [key])
+    except KeyError:
+        return None
+    return steps if all(steps.keys() >= set(needed) for needed in dependencies.values()) else None
 
 
 @contextmanager
@@ -122,7 +138,9 @@ class _ChunkReader:
         import dask
 
         try:
-            return np.asarray(dask.get(self.steps, self.key), dtype=self.dtype)
+            patterns = np.asarray(dask.get(self.steps, self.key), dtype=self.dtype)
+            check_shape("the chunk", patterns, self.shape)
+            return patterns
         except MemoryError:  # nothing is wrong with the file
             raise
         except Exception as error:
@@ -131,5 +149,9 @@ class _ChunkReader:
                 "the patterns at [%s] cannot be read and are left out: %s: %s",
                 *(where, type(error).__name__, error),
             )
-        shape = tuple(end - first for first, end in self.bounds)
-        return np.full(shape, np.nan, dtype=self.dtype)
+        return np.full(self.shape, np.nan, dtype=self.dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the chunk."""
+        return tuple(end - first for first, end in self.bounds)
