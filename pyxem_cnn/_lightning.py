@@ -79,7 +79,8 @@ class OrientationTask(pl.LightningModule):
         values = self.network.values(features, labels.cell)
         log_probability = self.network.log_probability(self.network.logits(features))
         entropy, distance = self.target.loss(log_probability, values[..., :3], labels)
-        thickness, share = _value_losses(values, labels, batch)
+        found = self.network.thickness(features, labels.cell), values[..., 3]
+        thickness, share = _value_losses(found, labels, batch)
         classes = F.cross_entropy(self.network.class_logits(features, rings), batch.kind)
         n = is_phase.sum().clamp(min=1)
         means = ((loss * is_phase).sum() / n for loss in (entropy, distance, thickness, share))
@@ -149,10 +150,10 @@ def with_second_grains(labels: SoftLabels, share: torch.Tensor) -> SoftLabels:
 
 
 def _value_losses(
-    values: torch.Tensor, labels: SoftLabels, batch: Batch
+    found: tuple[torch.Tensor, torch.Tensor], labels: SoftLabels, batch: Batch
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the losses of thickness and share of each pattern, both of shape (batch,)."""
-    n = values.shape[1] // 2
+    """Return the losses of thickness and logit of the share, both of shape (batch,)."""
+    n = labels.cell.shape[1] // 2
 
     def of_both(own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         return torch.cat([own[:, None].expand(-1, n), other[:, None].expand(-1, n)], dim=1)
@@ -160,9 +161,9 @@ def _value_losses(
     thickness = of_both(batch.thickness, batch.thickness.roll(1, 0)) / THICKNESS_UNIT
     is_known = thickness.isfinite()
     thickness = thickness.where(is_known, 0.0)
-    error = F.smooth_l1_loss(values[..., 3], thickness, reduction="none") * is_known
+    error = F.smooth_l1_loss(found[0], thickness, reduction="none") * is_known
     share = of_both(batch.share, 1 - batch.share)
-    surprise = F.binary_cross_entropy_with_logits(values[..., 4], share, reduction="none")
+    surprise = F.binary_cross_entropy_with_logits(found[1], share, reduction="none")
     return (labels.weight * error).sum(dim=1), (labels.weight * surprise).sum(dim=1)
 
 

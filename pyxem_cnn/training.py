@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_choice, check_positive, check_type
+from pyxem_cnn._checks import check_choice, check_positive, check_type, given_expected
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +80,7 @@ class TrainingConfig:
     clip: float = 2.0
     averaging: float = 0.998
     residual_weight: float = 0.25
-    thickness_weight: float = 0.05
+    thickness_weight: float = 0.3
     share_weight: float = 0.1
     class_weight: float = 0.5
     width: int = 256
@@ -144,6 +144,7 @@ def train(
     config: TrainingConfig | None = None,
     conditions: Conditions | None = None,
     grid: PolarGrid | None = None,
+    start: OrientationModel | str | os.PathLike[str] | None = None,
     name: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     show_progressbar: bool = True,
@@ -183,6 +184,9 @@ def train(
         fitted to the crystal and the simulator.
     grid
         Polar grid; by default fitted to the crystal.
+    start
+        A model whose weights to start from, where they are of the same shape: that of a shorter
+        training, or of a similar phase. By default, weights are random.
     name
         Of the model; by default that of the phase.
     checkpoint
@@ -222,8 +226,10 @@ def train(
     conditions = conditions or Conditions().fitted_to(libraries.first, grid)
     sources = _sources(libraries, conditions, config)
     learner = _Learner.for_crystals(libraries.crystals, grid, config)
+    started = None if start is None else _started_from(start, learner.network)
     description = {
         "config": asdict(config),
+        "started_from": started,
         "conditions": conditions.to_dict(),
         "grid": grid.to_dict(),
         "convergence_angle": convergence_angle if libraries.first.is_dynamical else None,
@@ -236,6 +242,23 @@ def train(
     }
     _fit(learner.module, sources, checkpoint, description | phases_and_voltage, show_progressbar)
     return _finished(learner, sources, libraries, description, name)
+
+
+def _started_from(start: Any, network: torch.nn.Module) -> str:
+    """Give a network the weights of a model as far as they fit; return the model's hash."""
+    from pyxem_cnn.model import OrientationModel, load_model
+
+    model = start if isinstance(start, OrientationModel) else load_model(start)
+    own = network.state_dict()
+    given = {k: v for k, v in model.module.state_dict().items() if k in own}
+    fitting = {k: v for k, v in given.items() if v.shape == own[k].shape}
+    n_fitting, n = (sum(v.numel() for v in part.values()) for part in (fitting, own))
+    if "stem" not in fitting:
+        expected = "a model of pyxem_cnn.train with the same grid and network width"
+        raise ValueError(given_expected("start", model.name, expected))
+    network.load_state_dict(fitting, strict=False)
+    _logger.info("%.0f %% of the weights are those of %s", 100 * n_fitting / n, model.name)
+    return model.sha256
 
 
 def _sources(

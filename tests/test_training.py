@@ -248,6 +248,37 @@ class TestModel:
         torch.testing.assert_close(alone.scores[0], together.scores[0], atol=1e-5, rtol=1e-4)
 
 
+class TestStart:
+    def test_weights_are_those_of_a_model(self, uninterrupted, monkeypatch):
+        """Nothing is learnt: what comes out is what was started from."""
+        monkeypatch.setattr(training, "_fit", lambda *_: None)
+        again = trained(start=uninterrupted, config=replace(CONFIG, seed=5))
+        for name, value in weights(uninterrupted).items():
+            torch.testing.assert_close(weights(again)[name], value)
+        assert again.metadata["training"]["started_from"] == uninterrupted.sha256
+        assert uninterrupted.metadata["training"]["started_from"] is None
+
+    def test_what_fits_of_another_phase(self, uninterrupted, monkeypatch):
+        monkeypatch.setattr(training, "_fit", lambda *_: None)
+        other = train(
+            crystal("trigonal"),
+            accelerating_voltage=200,
+            start=uninterrupted,
+            conditions=EASY,
+            grid=GRID,
+            config=CONFIG,
+            simulator="kinematic",
+            show_progressbar=False,
+        )
+        own, given = weights(other), weights(uninterrupted)
+        torch.testing.assert_close(own["stem"], given["stem"])
+        assert own["zone_weight"].shape != given["zone_weight"].shape
+
+    def test_of_another_width_is_refused(self, uninterrupted):
+        with pytest.raises(ValueError, match="start.*network width"):
+            trained(start=uninterrupted, config=replace(CONFIG, width=20))
+
+
 class TestSeveralPhases:
     def test_one_model_tells_them_apart(self):
         phases = [crystal("cubic"), crystal("trigonal")]

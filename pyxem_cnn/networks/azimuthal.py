@@ -17,8 +17,8 @@ from torch.nn import functional as F
 NO_PHASES = ("vacuum", "amorphous", "other")
 """Classes of patterns besides the phases: no specimen, no crystal, another crystal."""
 
-# What the last layer gives for a cell: two tilts, an in-plane offset, thickness, share.
-_N_VALUES = 5
+# What is known of the orientation in a cell: two tilts, an in-plane offset, the logit of its share.
+_N_VALUES = 4
 # The thickness is learnt in units of this many angstrom.
 THICKNESS_UNIT = 100.0
 
@@ -42,7 +42,7 @@ class AzimuthalConfig:
     reach
         Neighbouring in-plane bins on either side that the stem sees besides its own.
     embedding
-        Size of the hidden layer that combines features and zone for the residuals.
+        Size of the hidden layers that combine features and zone.
     n_candidates
         How many cells the network hands out for each pattern.
     """
@@ -170,6 +170,44 @@ class Block(nn.Module):
         return torch.addmm(x.flatten(1), self.contract.to(x.dtype), y).view_as(x)
 
 
+class ZoneHead(nn.Module):
+    """Read numbers from the features at a position, given the zone axis.
+
+    Parameters
+    ----------
+    width
+        Channels.
+    embedding
+        Size of the hidden layer.
+    n_zones
+        Zone axes of all phases.
+    n_values
+        How many numbers.
+    """
+
+    def __init__(self, width: int, embedding: int, n_zones: int, n_values: int) -> None:
+        super().__init__()
+        self.feature_to_hidden = nn.Linear(width, embedding)
+        self.zone_embedding = nn.Embedding(n_zones, embedding)
+        self.hidden_to_values = nn.Linear(embedding, n_values)
+
+    def forward(self, features: Tensor, position: Tensor, zone: Tensor) -> Tensor:
+        """Return values (batch, n, n_values).
+
+        Parameters
+        ----------
+        features
+            Shape (width, n_bins, batch).
+        position, zone
+            Which in-plane bins and zones, shape (batch, n).
+        """
+        weight = self.feature_to_hidden.weight.to(features.dtype)
+        hidden = F.linear(_by_pattern(features), weight).float() + self.feature_to_hidden.bias
+        hidden = hidden.view(len(zone), features.shape[1], -1)
+        position = position[..., None].expand(-1, -1, hidden.shape[2])
+        return self.hidden_to_values(F.relu(hidden.gather(1, position) + self.zone_embedding(zone)))
+
+
 class AzimuthalNetwork(nn.Module):
     """Joint scores over zone axis x in-plane bin, continuous residuals, and what the pattern is of.
 
@@ -197,9 +235,8 @@ class AzimuthalNetwork(nn.Module):
         self.head_norm = ChannelNorm(width)
         self.zone_weight = nn.Parameter(torch.randn(n_zones, width) * width**-0.5)
         self.zone_bias = nn.Parameter(torch.zeros(n_zones, 1))
-        self.feature_to_hidden = nn.Linear(width, config.embedding)
-        self.zone_embedding = nn.Embedding(n_zones, config.embedding)
-        self.hidden_to_values = nn.Linear(config.embedding, _N_VALUES)
+        self.residual_head = ZoneHead(width, config.embedding, n_zones, _N_VALUES)
+        self.thickness_head = ZoneHead(width, 2 * config.embedding, n_zones, 1)
         self.class_head = nn.Sequential(
             nn.Linear(2 * width + config.n_radial + 1, config.embedding),
             nn.ReLU(),
@@ -307,16 +344,22 @@ class AzimuthalNetwork(nn.Module):
         Returns
         -------
         values
-            Shape (batch, n, 5): two tilts and an in-plane offset in degrees, the thickness in
-            100 angstrom, and the logit of the share of the pattern that it explains.
+            Shape (batch, n, 4): two tilts and an in-plane offset in degrees, and the logit of the
+            share of the pattern that it explains.
         """
         zone = torch.div(cells, self.n_bins, rounding_mode="floor")
-        weight = self.feature_to_hidden.weight.to(features.dtype)
-        hidden = F.linear(_by_pattern(features), weight).float() + self.feature_to_hidden.bias
-        hidden = hidden.view(cells.shape[0], self.n_bins, -1)
-        position = (cells % self.n_bins)[..., None].expand(-1, -1, hidden.shape[2])
-        hidden = F.relu(hidden.gather(1, position) + self.zone_embedding(zone))
-        return self.hidden_to_values(hidden)
+        return self.residual_head(features, cells % self.n_bins, zone)
+
+    def thickness(self, features: Tensor, cells: Tensor) -> Tensor:
+        """Return the thickness in 100 angstrom, shape (batch, n).
+
+        Parameters
+        ----------
+        features, cells
+            As in `values`.
+        """
+        zone = torch.div(cells, self.n_bins, rounding_mode="floor")
+        return self.thickness_head(features, cells % self.n_bins, zone)[..., 0]
 
     def forward(self, counts: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Return the best cells of each pattern.
@@ -348,8 +391,8 @@ class AzimuthalNetwork(nn.Module):
             "cell": cells,
             "probability": best.exp(),
             "residual": values[..., :3],
-            "thickness": values[..., 3] * self.thickness_unit,
-            "share": values[..., 4].sigmoid(),
+            "thickness": self.thickness(features, cells) * self.thickness_unit,
+            "share": values[..., 3].sigmoid(),
             "class_probability": classes,
             "entropy": -(flat.exp() * flat).sum(dim=1),
         }

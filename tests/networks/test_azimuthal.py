@@ -53,7 +53,9 @@ def everything(network, counts, mask):
     n_zones = sum(network.n_zones)
     n = n_zones * network.n_bins
     cells = torch.arange(n).expand(len(counts), n)
-    values = network.values(features, cells).view(len(counts), n_zones, -1, 5)
+    values = network.values(features, cells)
+    values = torch.cat([values, network.thickness(features, cells)[..., None]], dim=2)
+    values = values.view(len(counts), n_zones, -1, 5)
     logits = network.logits(features).transpose(1, 2)
     return logits, values, network.class_logits(features, rings)
 
@@ -139,8 +141,8 @@ def test_outputs(network, patterns):
     torch.testing.assert_close(probability.gather(1, outputs["cell"]), outputs["probability"])
     chosen = values.flatten(1, 2).gather(1, outputs["cell"][..., None].expand(-1, -1, 5))
     torch.testing.assert_close(outputs["residual"], chosen[..., :3])
-    torch.testing.assert_close(outputs["thickness"], 100 * chosen[..., 3])
-    torch.testing.assert_close(outputs["share"], chosen[..., 4].sigmoid())
+    torch.testing.assert_close(outputs["share"], chosen[..., 3].sigmoid())
+    torch.testing.assert_close(outputs["thickness"], 100 * chosen[..., 4])
     torch.testing.assert_close(outputs["class_probability"], classes.softmax(1))
     entropy = torch.distributions.Categorical(probs=probability).entropy()
     torch.testing.assert_close(outputs["entropy"], entropy, atol=1e-5, rtol=1e-4)
