@@ -1,4 +1,4 @@
-"""Reading and writing model files: a TorchScript archive that carries its own description."""
+"""Reading and writing model files: an archive of a network that carries its own description."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from pyxem_cnn.model.exported import FOLDER
+from pyxem_cnn.model.networks import archive_of
 from pyxem_cnn.model.test_tensors import ModelFileError, TensorCheck
-from pyxem_cnn.model.torchscript import save_module
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "ModelFile", "pack", "unpack", "write"]
 
@@ -27,6 +25,12 @@ FORMAT_VERSION = 1
 REQUIRED = ("name", "task", "phases", "accelerating_voltage", "grid", "target")
 
 _METADATA, _ARRAYS, _TENSORS = "metadata.json", "arrays.npz", "test_tensors.npz"
+# Where these are in the archive; TorchScript's own readers know files in "extra".
+_FOLDERS = {"torchscript": "extra", "export": FOLDER}
+_NAMES = {
+    "torchscript": ("a TorchScript network", "torch.jit.load"),
+    "export": ("an exported network", "torch.export.load(...).module()"),
+}
 
 
 @dataclass(frozen=True)
@@ -41,20 +45,24 @@ class ModelFile:
         Arrays of the target by name.
     check
         The test tensors.
+    backend
+        Form of the network, "torchscript" or "export".
     """
 
     metadata: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
     check: TensorCheck
+    backend: str = "torchscript"
 
 
-def pack(module: torch.jit.ScriptModule, content: ModelFile) -> bytes:
+def pack(compiled: Any, content: ModelFile) -> bytes:
     """Return the bytes of a model file.
 
     Parameters
     ----------
-    module
-        With the signature ``forward(counts: Tensor, mask: Tensor) -> Dict[str, Tensor]``.
+    compiled
+        The network, as :func:`~pyxem_cnn.model.networks.compile_network` returns it for the backend
+        in ``content``.
     content
         Everything else.
 
@@ -69,7 +77,7 @@ def pack(module: torch.jit.ScriptModule, content: ModelFile) -> bytes:
         _ARRAYS: arrays.getvalue(),
         _TENSORS: content.check.to_bytes(),
     }
-    return save_module(module, extra)
+    return archive_of(compiled, content.backend, extra)
 
 
 def unpack(data: bytes, source: str, sha256: str | None = None) -> ModelFile:
@@ -99,11 +107,13 @@ def unpack(data: bytes, source: str, sha256: str | None = None) -> ModelFile:
     with _open_archive(data, source) as archive:
         names = archive.namelist()
         root = names[0].split("/")[0] if names else ""
-        _check_is_torchscript({name.removeprefix(f"{root}/") for name in names}, source)
-        parts = {n: archive.read(f"{root}/extra/{n}") for n in (_METADATA, _ARRAYS, _TENSORS)}
+        backend = _backend_of({name.removeprefix(f"{root}/") for name in names}, source)
+        folder = f"{root}/{_FOLDERS[backend]}"
+        parts = {n: archive.read(f"{folder}/{n}") for n in (_METADATA, _ARRAYS, _TENSORS)}
     metadata = _read_metadata(parts[_METADATA], source)
     check = TensorCheck.from_arrays(_read_arrays(parts[_TENSORS], f"the test tensors of {source}"))
-    return ModelFile(metadata, _read_arrays(parts[_ARRAYS], f"the arrays of {source}"), check)
+    arrays = _read_arrays(parts[_ARRAYS], f"the arrays of {source}")
+    return ModelFile(metadata, arrays, check, backend)
 
 
 def write(data: bytes, path: Path, overwrite: bool) -> None:
@@ -156,7 +166,7 @@ def _check_sha256(data: bytes, source: str, sha256: str) -> None:
 
 
 def _open_archive(data: bytes, source: str) -> zipfile.ZipFile:
-    """Open the zip archive that a TorchScript file is, after checking that it is whole."""
+    """Open the zip archive that a model file is, after checking that it is whole."""
     if not data:
         raise ModelFileError(f"{source} is empty, expected a model file. Copy it again.")
     if data.startswith(b"version https://git-lfs"):
@@ -165,8 +175,8 @@ def _open_archive(data: bytes, source: str) -> zipfile.ZipFile:
         )
     if not data.startswith(b"PK"):
         raise ModelFileError(
-            f"{source} is no model file, it starts with {data[:20]!r}. Expected: a .pt file that "
-            "OrientationModel.save wrote."
+            f"{source} is no model file, it starts with {data[:20]!r}. Expected: a .pt or .pt2 "
+            "file that OrientationModel.save wrote."
         )
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
@@ -185,9 +195,10 @@ def _open_archive(data: bytes, source: str) -> zipfile.ZipFile:
     return archive
 
 
-def _check_is_torchscript(names: set[str], source: str) -> None:
-    """Tell apart what else is a zip archive; ``names`` without the leading folder."""
-    if not {"data.pkl", "constants.pkl"} <= names:
+def _backend_of(names: set[str], source: str) -> str:
+    """Return the form of a network; ``names`` of the archive without the leading folder."""
+    backend = "export" if "archive_format" in names else "torchscript"
+    if backend == "torchscript" and not {"data.pkl", "constants.pkl"} <= names:
         if "data.pkl" in names:
             raise ModelFileError(
                 f"{source} was written by torch.save: weights without a network, or pickled Python "
@@ -195,20 +206,23 @@ def _check_is_torchscript(names: set[str], source: str) -> None:
                 "to, then use pyxem_cnn.wrap_model(...).save(path)."
             )
         raise ModelFileError(
-            f"{source} is an archive, but not of TorchScript: it holds {sorted(names)[:5]}. "
-            "Expected: a .pt file that OrientationModel.save wrote."
+            f"{source} is an archive, but not of a network: it holds {sorted(names)[:5]}. "
+            "Expected: a .pt or .pt2 file that OrientationModel.save wrote."
         )
-    missing = [n for n in (_METADATA, _ARRAYS, _TENSORS) if f"extra/{n}" not in names]
+    folder = _FOLDERS[backend]
+    missing = [n for n in (_METADATA, _ARRAYS, _TENSORS) if f"{folder}/{n}" not in names]
     if _METADATA in missing:
+        network, load = _NAMES[backend]
         raise ModelFileError(
-            f"{source} holds a TorchScript network without the metadata of pyxem_cnn: its phase, "
-            "grid and preprocessing are unknown. Load it with torch.jit.load and declare them with "
+            f"{source} holds {network} without the metadata of pyxem_cnn: its phase, grid and "
+            f"preprocessing are unknown. Load it with {load} and declare them with "
             "pyxem_cnn.wrap_model(...)."
         )
     if missing:
         raise ModelFileError(
             f"{source} lacks {missing}. Write it again with OrientationModel.save."
         )
+    return backend
 
 
 def _read_metadata(data: bytes, source: str) -> dict[str, Any]:

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_positive, check_shape
+from pyxem_cnn._checks import check_choice, check_positive, check_shape
 from pyxem_cnn._torch import resolve_device
 from pyxem_cnn.detector.grids import grid_from_dict
 from pyxem_cnn.model.description import ModelDescription, summarise
+from pyxem_cnn.model.eager import SAME, azimuthal_network
 from pyxem_cnn.model.file import ModelFile, pack, unpack, write
+from pyxem_cnn.model.networks import (
+    BACKENDS,
+    as_input,
+    backend_of_path,
+    compile_network,
+    load_network,
+    network_for,
+)
 from pyxem_cnn.model.shipped import available_models, find_model
 from pyxem_cnn.model.test_tensors import ModelFileError, TensorCheck, example_inputs
-from pyxem_cnn.model.torchscript import as_input, load_module, module_for, to_torchscript
 from pyxem_cnn.targets import Decoded, target_from_dict
 
 if TYPE_CHECKING:
@@ -34,6 +44,9 @@ __all__ = [
     "available_models",
     "load_model",
 ]
+
+
+_logger = logging.getLogger(__name__)
 
 
 class OrientationModel:
@@ -71,8 +84,9 @@ class OrientationModel:
         self.grid = grid_from_dict(content.metadata["grid"])
         self.target = target_from_dict(content.metadata["target"], content.arrays)
         check_shape(f"test tensors of {source}", content.check.counts, ("n", *self.grid.shape))
-        self.module = load_module(data, source)
+        self.module = load_network(data, content.backend, source)
         content.check.check(self.module)
+        self._eager: torch.nn.Module | None = None
 
     @classmethod
     def build(
@@ -80,6 +94,9 @@ class OrientationModel:
         module: torch.nn.Module,
         description: ModelDescription,
         test_inputs: tuple[np.ndarray, np.ndarray] | None = None,
+        *,
+        backend: str = "torchscript",
+        eager: torch.nn.Module | None = None,
     ) -> OrientationModel:
         """Make a model from a network, checking that it does what its description says.
 
@@ -93,6 +110,10 @@ class OrientationModel:
         test_inputs
             Counts and mask, each ``(n_patterns, *grid.shape)``, for the test tensors. Made up by
             default; real patterns make the better test.
+        backend
+            Form of the network in the file: "torchscript" or "export", see :meth:`with_backend`.
+        eager
+            The eager network where ``module`` is TorchScript, for :meth:`with_backend`.
 
         Returns
         -------
@@ -101,19 +122,20 @@ class OrientationModel:
         Raises
         ------
         ModelFileError
-            If TorchScript cannot compile the network, its signature is another one, it fails on
-            the test patterns, or does not give the same outputs again.
+            If torch cannot compile the network, its signature is another one, it fails on the
+            test patterns, or does not give the same outputs again.
         ValueError
             If the target cannot read the network's outputs.
         """
-        scripted = to_torchscript(module)
         counts, mask = test_inputs or example_inputs(description.grid.shape)
         for name, values in (("test counts", counts), ("test mask", mask)):
             check_shape(name, values, ("n", *description.grid.shape))
-        check = TensorCheck.record(scripted, counts, mask)
-        content = ModelFile(description.to_metadata(), description.target.arrays(), check)
-        model = cls(pack(scripted, content))
+        compiled, network = compile_network(module, backend, counts, mask)
+        check = TensorCheck.record(network, counts, mask)
+        metadata, arrays = description.to_metadata(), description.target.arrays()
+        model = cls(pack(compiled, ModelFile(metadata, arrays, check, backend)))
         model.predict(counts, mask)
+        model._eager = _eager_copy(module if eager is None else eager)
         return model
 
     @classmethod
@@ -130,7 +152,7 @@ class OrientationModel:
         return cls(data, sha256=sha256)
 
     def to_bytes(self) -> bytes:
-        """Return the content of the model's file; its hash is :attr:`sha256`."""
+        """Return the content of the model's file as it is; its hash is :attr:`sha256`."""
         return self._data
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
@@ -139,7 +161,8 @@ class OrientationModel:
         Parameters
         ----------
         path
-            Where to, usually ending in .pt. The folder has to exist.
+            Where to. The folder has to exist. The end of the name says in which form: .pt for
+            TorchScript, .pt2 for torch.export, see :meth:`with_backend`; any other, as it is.
         overwrite
             Whether to replace a file that is there already.
 
@@ -150,14 +173,70 @@ class OrientationModel:
 
         Raises
         ------
+        ModelFileError
+            If the network cannot be written in this form.
         FileExistsError
             If the file exists and ``overwrite`` is False.
         FileNotFoundError
             If the folder does not exist.
         """
         path = Path(path).expanduser()
-        write(self._data, path, overwrite)
+        write(self.with_backend(backend_of_path(path, self.backend))._data, path, overwrite)
         return path
+
+    @property
+    def backend(self) -> str:
+        """Form of the network: "torchscript", of .pt files, or "export", of .pt2 files."""
+        return self._content.backend
+
+    def with_backend(self, backend: str) -> OrientationModel:
+        """Return the same model with its network in another form.
+
+        Neither form can be made of the other. Both are made of the eager network: of a model that
+        was built or wrapped in this process from an eager network, or of one that
+        :func:`pyxem_cnn.train` trained, whose network is made again from its weights.
+
+        Parameters
+        ----------
+        backend
+            "torchscript", or "export": what ``torch.export`` writes, for a torch without
+            TorchScript and for tools that read exported programs. An exported network computes in
+            float32 everywhere.
+
+        Returns
+        -------
+        model
+            This one if it has this form, else another one. Its metadata are the same; outputs
+            differ by no more than 1e-5 of their largest value, both in float32. Its file and so
+            its hash are others.
+
+        Raises
+        ------
+        ValueError
+            If there is no such form.
+        ModelFileError
+            If there is no eager network, or torch cannot compile it.
+        """
+        check_choice("backend", backend, BACKENDS)
+        if backend == self.backend:
+            return self
+        check = replace(self.test_tensors, outputs=self.outputs_of_test())
+        eager = self._eager if self._eager is not None else azimuthal_network(self)
+        compiled, network = compile_network(eager, backend, check.counts, check.mask)
+        replace(check, tolerance=SAME).check(network)
+        model = type(self)(pack(compiled, replace(self._content, backend=backend)))
+        model._eager = eager
+        return model
+
+    @property
+    def test_tensors(self) -> TensorCheck:
+        """Inputs, with the outputs that the network has to give again."""
+        return self._content.check
+
+    def outputs_of_test(self) -> dict[str, np.ndarray]:
+        """Return the outputs of the test tensors, as this machine computes them."""
+        check = self.test_tensors
+        return dict(TensorCheck.record(self.module, check.counts, check.mask).outputs)
 
     def predict(
         self,
@@ -204,7 +283,7 @@ class OrientationModel:
         if n_patterns == 0:
             shapes = ((0, n_best, 4), (0, n_best), (0,), (0,))
             return Decoded(*(torch.empty(shape) for shape in shapes))
-        module = module_for(self._data, self.sha256, self._content.check, device)
+        module = network_for(self._data, self.sha256, self.backend, self.test_tensors, device)
         with torch.inference_mode():
             mask = as_input(mask, device).expand(n_patterns, *self.grid.shape)
             decoded = self.target.decode(module(as_input(counts, device), mask), n_best)
@@ -278,15 +357,30 @@ class OrientationModel:
         return ModelHandle.load, (ModelHandle(self.sha256, self._data),)
 
 
+def _eager_copy(module: torch.nn.Module) -> torch.nn.Module | None:
+    """Return a copy of an eager network in evaluation mode, None of what cannot be copied."""
+    import torch
+
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        return None
+    try:
+        return copy.deepcopy(module).cpu().eval().requires_grad_(False)
+    except Exception as error:
+        # Only other forms of the file are lost.
+        _logger.info("the eager network cannot be copied: %s", error)
+        return None
+
+
 def load_model(path_or_name: str | os.PathLike[str], sha256: str | None = None) -> OrientationModel:
     """Return the model in a file, or one that is shipped with the package.
 
-    Loading and using a model runs code: the network in the file is a TorchScript program. That
-    language has no access to Python and its modules, and nothing is ever unpickled into Python
-    objects. But torch gives no promise that its interpreter contains a malicious program, which
-    may also use up memory and time. So treat a model like any other program: load it from people
-    you trust, and pass the hash that they publish. The hash and the description are checked before
-    any of the file's code is run.
+    Loading and using a model runs code: the network in the file is a program, in TorchScript (.pt)
+    or a graph of torch's operators (.pt2). Neither has access to Python and its modules, and
+    nothing is ever unpickled into Python objects: exported networks that need it are refused. But
+    torch gives no promise that its interpreter contains a malicious program, which may also use up
+    memory and time. So treat a model like any other program: load it from people you trust, and
+    pass the hash that they publish. The hash and the description are checked before any of the
+    file's code is run.
 
     Parameters
     ----------

@@ -1,30 +1,22 @@
-"""TorchScript: compile a network, load it, and keep one of each per process and device."""
+"""TorchScript: compile a network, write it with further files in the archive, and load it."""
 
 from __future__ import annotations
 
 import io
-import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyxem_cnn._torch import ignore_torchscript_deprecation
-from pyxem_cnn.model.test_tensors import ModelFileError, TensorCheck
+from pyxem_cnn.model.test_tensors import ModelFileError
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
-__all__ = ["as_input", "load_module", "module_for", "save_module", "to_torchscript", "trace"]
+__all__ = ["load_module", "save_module", "to_torchscript", "trace"]
 
-_logger = logging.getLogger(__name__)
-
-# Warning filters are global and compiling twice is a waste: one thread at a time.
+# Warning filters are global: one thread at a time.
 _lock = threading.RLock()
-_modules: OrderedDict[tuple[str, str], torch.jit.ScriptModule] = OrderedDict()
-# More than the models of a map times the GPUs of a machine: these must not push each other out.
-_MOST_MODULES = 64
 
 
 def to_torchscript(module: torch.nn.Module) -> torch.jit.ScriptModule:
@@ -146,81 +138,3 @@ def load_module(data: bytes, source: str, device: Any = "cpu") -> torch.jit.Scri
             "your own."
         )
     return module
-
-
-def module_for(
-    data: bytes, sha256: str, check: TensorCheck, device: torch.device
-) -> torch.jit.ScriptModule:
-    """Return the network of a model file, ready to predict: loaded once per process and device.
-
-    Parameters
-    ----------
-    data
-        The whole file.
-    sha256
-        Its hash, under which the network is kept.
-    check
-        The test tensors that it has to pass on this device.
-    device
-        Where to put it.
-
-    Returns
-    -------
-    module
-        Frozen: the weights are constants. To be called under ``torch.inference_mode``.
-
-    Raises
-    ------
-    ModelFileError
-        If it cannot be loaded or fails its test tensors on this device.
-    """
-    key = (sha256, str(device))
-    with _lock:
-        if key not in _modules:
-            _modules[key] = _frozen(
-                load_module(data, f"model {sha256[:12]}", device), check, device
-            )
-            while len(_modules) > _MOST_MODULES:
-                _modules.popitem(last=False)
-        _modules.move_to_end(key)
-        return _modules[key]
-
-
-def _frozen(
-    module: torch.jit.ScriptModule, check: TensorCheck, device: torch.device
-) -> torch.jit.ScriptModule:
-    """Return the module frozen if that works and changes nothing, else as it is."""
-    import torch
-
-    try:
-        with ignore_torchscript_deprecation():
-            frozen = torch.jit.freeze(module)
-        check.check(frozen, str(device))
-    except (RuntimeError, ModelFileError) as error:
-        _logger.info("The network is used as it is, freezing it failed: %s", error)
-        check.check(module, str(device))
-        return module
-    return frozen
-
-
-def as_input(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return an input of the network.
-
-    Parameters
-    ----------
-    values
-        Counts or mask.
-    device
-        Where the network is.
-
-    Returns
-    -------
-    tensor
-        Tensor of float32, on the device.
-    """
-    import torch
-
-    if not isinstance(values, torch.Tensor) and not values.flags.writeable:
-        # torch warns about arrays that it might write to; memory-mapped ones are read-only.
-        values = values.copy()
-    return torch.as_tensor(values, dtype=torch.float32, device=device)

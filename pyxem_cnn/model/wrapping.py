@@ -142,7 +142,12 @@ def wrap_model(
     values = _try(network, preprocessing, counts, mask)
     if isinstance(target, ClassTarget):
         _check_probabilities(values, target)
-    return OrientationModel.build(preprocessing.wrap(network, key), description, (counts, mask))
+    return OrientationModel.build(
+        preprocessing.wrap(network, key),
+        description,
+        (counts, mask),
+        eager=preprocessing.wrap(module, key),
+    )
 
 
 def _check_one_task(rotations: Any, output: Any, regression: Any, merge_angle: float) -> None:

@@ -26,6 +26,7 @@ from pyxem_cnn.model import (
     available_models,
     handle,
     load_model,
+    networks,
     shipped,
     torchscript,
 )
@@ -301,34 +302,34 @@ class TestPredict:
     def test_threads_share_a_model(self, model):
         inputs = [example_inputs(GRID.shape, seed) for seed in range(40)]
         expected = [model.predict(*pair) for pair in inputs]
-        torchscript._modules.clear()
+        networks._networks.clear()
         with ThreadPoolExecutor(2) as pool:
             results = list(pool.map(lambda pair: model.predict(*pair), inputs))
         for a, b in zip(results, expected, strict=True):
             assert_same(a, b)
 
     def test_network_is_loaded_once_per_device(self, model, patterns, monkeypatch):
-        torchscript._modules.clear()
+        networks._networks.clear()
         calls = []
-        original = torchscript.load_module
+        original = networks.load_network
         monkeypatch.setattr(
-            torchscript, "load_module", lambda *args: calls.append(args) or original(*args)
+            networks, "load_network", lambda *args: calls.append(args) or original(*args)
         )
         for _ in range(3):
             model.predict(*patterns, device="cpu")
         assert len(calls) == 1
 
     def test_networks_that_were_not_used_lately_are_dropped(self, model, patterns, monkeypatch):
-        monkeypatch.setattr(torchscript, "_MOST_MODULES", 1)
+        monkeypatch.setattr(networks, "_MOST_NETWORKS", 1)
         expected = model.predict(*patterns)
         other = OrientationModel(rewritten(model, name="other"))
         assert_same(other.predict(*patterns), expected)
-        assert [key[0] for key in torchscript._modules] == [other.sha256]
+        assert [key[0] for key in networks._networks] == [other.sha256]
         assert_same(model.predict(*patterns), expected)
 
     def test_a_network_that_cannot_be_frozen(self, model, patterns, monkeypatch, caplog):
         expected = model.predict(*patterns)
-        torchscript._modules.clear()
+        networks._networks.clear()
 
         def fail(_):
             raise RuntimeError("cold")
@@ -485,7 +486,7 @@ class TestRefusedFiles:
 
     def test_another_archive(self, tmp_path):
         np.savez(tmp_path / "arrays.npz", a=np.zeros(3))
-        with pytest.raises(ModelFileError, match="archive, but not of TorchScript"):
+        with pytest.raises(ModelFileError, match="archive, but not of a network"):
             load_model(tmp_path / "arrays.npz")
 
     def test_torchscript_without_metadata(self, tmp_path):
