@@ -98,6 +98,7 @@ class TrainingConfig:
         """Check the numbers."""
         for name in ("n_patterns", "batch_size", "epoch_patterns", "validation_patterns"):
             check_positive(name, getattr(self, name), integer=True)
+        check_positive("learning_rate", self.learning_rate)
         check_positive("seed", self.seed, integer=True, allow_zero=True)
         check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
 

@@ -359,7 +359,7 @@ def test_train_from_a_cif_file(tmp_path, demo_model, monkeypatch) -> None:  # no
     )
     options = ("--patterns", 77, "--seed", 3, "--checkpoint", "state.ckpt")
     options += ("--convergence", 2, "--precession", 0.5, "--thickness", 150, 900)
-    options += ("--library", "si.h5")
+    options += ("--library", "si.h5", "--start", "other.pt", "--learning-rate", 0.001)
     result = run("train", "--cif", "si.cif", "--voltage", 200, *options)
     assert result.exit_code == 0, result.output
     assert "Si8" in result.text  # what was read
@@ -373,6 +373,30 @@ def test_train_from_a_cif_file(tmp_path, demo_model, monkeypatch) -> None:  # no
     assert (str(seen["checkpoint"]), str(seen["library"])) == ("state.ckpt", "si.h5")
     assert (seen["simulator"], seen["thicknesses"]) == ("bloch", (150, 900))
     assert (seen["convergence_angle"], seen["precession_angle"]) == (2, 0.5)
+    assert (seen["start"], seen["config"].learning_rate) == ("other.pt", 0.001)
+
+
+def test_train_several_phases_and_precession_angles(tmp_path, demo_model, monkeypatch) -> None:  # noqa: F811
+    from pyxem_cnn import training
+    from pyxem_cnn.model import load_model
+
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.cif").write_text(CIF)
+    monkeypatch.chdir(tmp_path)
+    seen = {}
+
+    def fake(phase, **options):
+        seen.update(options, phase=phase)
+        return load_model(demo_model)
+
+    monkeypatch.setattr(training, "train", fake)
+    options = ("--cif", "one.cif", "--cif", "two.cif", "--precession", 0, "--precession", 0.6)
+    result = run("train", "--voltage", 200, *options, "--no-compile")
+    assert result.exit_code == 0, result.output
+    assert len(seen["phase"]) == 2
+    assert seen["precession_angle"] == [0, 0.6]
+    assert not seen["config"].compiled
+    assert (tmp_path / "one_two_200kV.pt").is_file()
 
 
 @pytest.mark.parametrize(

@@ -43,16 +43,17 @@ print(xmap)
 plot_ipf_maps(xmap)
 
 # %%
-# Where not to trust the map: the reliability is low where a very different orientation is almost
-# as likely. The probability of the phase is low in the strip of vacuum at the left.
+# Where not to trust the map: the score is the probability that an orientation is right, and the
+# reliability is low where a very different one is almost as likely. In the strip at the left there
+# is no specimen: its points are not indexed.
 plot_property_map(xmap, "reliability")
 plot_property_map(xmap, "phase_probability")
 
 # %%
 # With a low score a point is left to be indexed by other means.
-doubtful = xmap.prop["reliability"] < 50
-vacuum = xmap.prop["phase_probability"] < 0.5
-print(f"vacuum: {vacuum.sum()} points, doubtful: {(doubtful & ~vacuum).sum()} of {xmap.size}")
+empty = xmap.phase_id < 0
+doubtful = xmap.prop["scores"][:, 0] < 0.5
+print(f"vacuum: {empty.sum()} points, doubtful: {(doubtful & ~empty).sum()} of {xmap.size}")
 
 # %%
 # Here the truth is known, and the errors can be measured. Those of a few degrees lie on grain

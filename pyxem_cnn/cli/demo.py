@@ -193,15 +193,14 @@ def _report(run: _Run) -> None:
     """Print errors, speed and what was not indexed."""
     truth, xmap = run.truth, run.maps[_NETWORK]
     console.print(_error_table(run.maps, truth))
-    vacuum = truth.phase_id < 0
-    n_unindexed = int((xmap.phase_id < 0).sum())
-    probability = xmap.prop["phase_probability"]
-    lines = [_speed(run), "reading and start-up included"]
-    lines += [
+    vacuum, unindexed = truth.phase_id < 0, xmap.phase_id < 0
+    n_vacuum, n_specimen = int(vacuum.sum()), int((~vacuum).sum())
+    lines = [
+        _speed(run),
+        "reading and start-up included",
         "on grain boundaries, a pattern shows both grains; in vacuum, any orientation is wrong",
-        f"not indexed by the network: {n_unindexed} points; vacuum: {int(vacuum.sum())} points",
-        f"median probability of the phase: {np.nanmedian(probability[~vacuum]):.2f} on the "
-        f"specimen, {np.nanmedian(probability[vacuum]):.2f} in vacuum",
+        f"not indexed by the network: {int((unindexed & vacuum).sum())} of {n_vacuum} points in "
+        f"vacuum, {int((unindexed & ~vacuum).sum())} of {n_specimen} on the specimen",
     ]
     console.print(Text("\n".join(lines)))
 

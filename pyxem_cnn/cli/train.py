@@ -52,6 +52,13 @@ def train(
     patterns: Annotated[
         int | None, typer.Option(min=1, help="Patterns to train on; more take longer.")
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Model file or name of a shipped model, whose weights to start from."),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Highest learning rate; lower where a model is the start.")
+    ] = None,
     compiled: Annotated[
         bool | None,
         typer.Option(
@@ -84,7 +91,8 @@ def train(
         crystals = [read_cif(one) for one in cif]
         for crystal in crystals:
             console.print(Text.assemble(("Read ", "bold"), crystal.summary()))
-        options = {} if patterns is None else {"n_patterns": patterns}
+        options = {"n_patterns": patterns, "learning_rate": learning_rate}
+        options = {name: value for name, value in options.items() if value is not None}
         compiled = _has_compiler() if compiled is None else compiled
         angles = precession or [0.0]
         model = training.train(
@@ -96,6 +104,7 @@ def train(
             precession_angle=angles if len(angles) > 1 else angles[0],
             thicknesses=thickness,
             config=training.TrainingConfig(seed=seed, compiled=compiled, **options),
+            start=start,
             name=name or path.stem,
             checkpoint=checkpoint,
             show_progressbar=console.is_terminal,
