@@ -137,7 +137,7 @@ class ChannelNorm(nn.Module):
         """Map (width, positions, batch) to the same shape."""
         scale, offset = self.affine(x)
         scale, offset = scale.to(x.dtype)[:, None, None], offset.to(x.dtype)[:, None, None]
-        return torch.addcmul(offset, x, scale)
+        return x * scale + offset
 
 
 class Block(nn.Module):
@@ -166,7 +166,7 @@ class Block(nn.Module):
         scale, offset = self.norm.affine(y)
         expand = (self.expand * scale).to(x.dtype)
         bias = (self.expand_bias + torch.mm(self.expand, offset[:, None])).to(x.dtype)
-        y = F.relu(torch.addmm(bias, expand, y.flatten(1)))  # (2 width, n_bins * batch)
+        y = torch.addmm(bias, expand, y.flatten(1)).relu_()  # (2 width, n_bins * batch)
         return torch.addmm(x.flatten(1), self.contract.to(x.dtype), y).view_as(x)
 
 
@@ -304,7 +304,9 @@ class AzimuthalNetwork(nn.Module):
 
     def _shifted_sum(self, x: Tensor) -> Tensor:
         """Add what the stem saw in neighbouring strides, (n * width, n_bins * batch)."""
-        parts = x.view(2 * self.reach + 1, -1, self.n_bins, x.shape[1] // self.n_bins)
+        n = 2 * self.reach + 1
+        # No x.shape[1]: in frozen TorchScript it would be that of the weights, which crashes.
+        parts = x.view(n, x.shape[0] // n, self.n_bins, -1)
         result = parts[self.reach]  # (width, n_bins, batch)
         for i in range(2 * self.reach + 1):
             if i != self.reach:
@@ -381,11 +383,7 @@ class AzimuthalNetwork(nn.Module):
         log_probability = self.log_probability(self.logits(features))
         if len(self.n_zones) > 1:
             log_probability = log_probability + self._log_phases(classes)
-        flat = log_probability.flatten(1)  # bin by bin
-        best, place = flat.topk(self.n_candidates, dim=1)
-        n_zones = log_probability.shape[2]
-        bin_ = torch.div(place, n_zones, rounding_mode="floor")
-        cells = (place % n_zones) * self.n_bins + bin_
+        best, cells = self._best_cells(log_probability)
         values = self.values(features, cells)
         return {
             "cell": cells,
@@ -394,8 +392,20 @@ class AzimuthalNetwork(nn.Module):
             "thickness": self.thickness(features, cells) * self.thickness_unit,
             "share": values[..., 3].sigmoid(),
             "class_probability": classes,
-            "entropy": -(flat.exp() * flat).sum(dim=1),
+            "entropy": -(log_probability.exp() * log_probability).sum(dim=(1, 2)),
         }
+
+    def _best_cells(self, log_probability: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities and numbers of the best cells, (batch, n_candidates), in order.
+
+        The best n cells lie in those n zones whose best cells are best: only they are sorted.
+        """
+        n = min(self.n_candidates, log_probability.shape[2])
+        zones = log_probability.amax(dim=1).topk(n, dim=1).indices  # (batch, n)
+        few = log_probability.gather(2, zones[:, None].expand(-1, self.n_bins, -1))
+        best, place = few.flatten(1).topk(self.n_candidates, dim=1)
+        zone = zones.gather(1, place % n)
+        return best, zone * self.n_bins + torch.div(place, n, rounding_mode="floor")
 
     def _log_phases(self, classes: Tensor) -> Tensor:
         """Return log p(phase | of one of the phases) for every zone, (batch, 1, n_zones)."""

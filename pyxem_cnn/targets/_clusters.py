@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pyxem_cnn.rotations import angle_between, multiply, normalize
+from pyxem_cnn.rotations import multiply, normalize
 from pyxem_cnn.targets._ranking import MINIMUM_ANGLE
 
-__all__ = ["Clusters", "cluster", "padded"]
+__all__ = ["Clusters", "cluster", "left_products", "padded"]
 
 # Degrees; candidates nearer to each other than this are one answer.
 _CLUSTER_ANGLE = 3.0
@@ -41,6 +41,22 @@ class Clusters(NamedTuple):
     rival: Tensor
 
 
+def left_products(symmetry: Tensor) -> Tensor:
+    """Return matrices that multiply quaternions by operations: ``q @ matrix`` is ``S q``.
+
+    Parameters
+    ----------
+    symmetry
+        Proper rotations, shape (..., 4).
+
+    Returns
+    -------
+    matrices
+        Shape (..., 4, 4). Transposed, they multiply by the inverse operations.
+    """
+    return multiply(symmetry[..., None, :], torch.eye(4).to(symmetry))
+
+
 def cluster(
     candidates: Tensor, probability: Tensor, phase: Tensor, symmetry: Tensor, n: int
 ) -> Clusters:
@@ -55,8 +71,8 @@ def cluster(
     probability, phase
         Of each candidate, shape (batch, n_candidates).
     symmetry
-        Proper rotations of each phase, shape (n_phases, n_operations, 4); short lists are filled
-        up with copies.
+        Left products with the proper rotations of each phase, shape (n_phases, n_operations, 4, 4),
+        as `left_products` returns them; short lists are filled up with copies.
     n
         How many clusters are looked for.
     """
@@ -65,11 +81,15 @@ def cluster(
     for _ in range(n):
         seed = left.argmax(dim=1, keepdim=True)
         own = phase.gather(1, seed)
-        reference = candidates.gather(1, seed[..., None].expand(-1, 1, 4))
-        nearest, angle = _nearest_equivalent(reference, candidates, _of_phase(symmetry, own[:, 0]))
-        is_same = (angle < math.radians(_CLUSTER_ANGLE)) & (phase == own)
+        group = _of_phase(symmetry, own[:, 0])
+        reference = candidates.gather(1, seed[..., None].expand(-1, 1, 4))[:, 0]
+        overlap = _overlaps(reference, candidates, group)
+        closeness, operation = overlap.abs().max(dim=-1, keepdim=True)
+        is_same = (closeness[..., 0] > _overlap_at(_CLUSTER_ANGLE)) & (phase == own)
         weight = left.where(is_same, 0)
-        means.append(normalize((weight[..., None] * nearest).sum(1) + 1e-12))
+        signed = weight[..., None].copysign(overlap.gather(-1, operation))
+        share = torch.zeros_like(overlap).scatter_(2, operation, signed)
+        means.append(_mean(candidates, share, group))
         scores.append(weight.sum(1))
         seeds.append(seed[:, 0])
         left = left - weight
@@ -91,8 +111,8 @@ def _ordered(
     score, seed = score.gather(1, order), seed.gather(1, order)
     mean = mean.gather(1, order[..., None].expand(-1, -1, 4))
     own = phase.gather(1, seed)
-    distance = _nearest_equivalent(mean[:, :1], mean, _of_phase(symmetry, own[:, 0]))[1]
-    is_rival = (distance > math.radians(MINIMUM_ANGLE)) | (own != own[:, :1])
+    closeness = _overlaps(mean[:, 0], mean, _of_phase(symmetry, own[:, 0])).abs().amax(dim=-1)
+    is_rival = (closeness < _overlap_at(MINIMUM_ANGLE)) | (own != own[:, :1])
     rival = score.where(is_rival, 0).amax(dim=1)
     found = probability[:, :1].isfinite() & (score > 0)
     return Clusters(
@@ -101,39 +121,51 @@ def _ordered(
 
 
 def _of_phase(symmetry: Tensor, phase: Tensor) -> Tensor:
-    """Return the operations for each pattern, (batch or 1, n_operations, 4)."""
+    """Return the left products for each pattern, (batch or 1, n_operations, 4, 4)."""
     return symmetry if len(symmetry) == 1 else symmetry[phase]
 
 
-def _nearest_equivalent(
-    reference: Tensor, orientation: Tensor, symmetry: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the equivalents of orientations (batch, n, 4) nearest to references (batch, 1, 4).
+def _overlap_at(angle: float) -> float:
+    """Return the overlap of unit quaternions that are an angle in degrees apart."""
+    return math.cos(math.radians(angle) / 2)
+
+
+def _overlaps(reference: Tensor, orientation: Tensor, group: Tensor) -> Tensor:
+    """Return ``<r, S o>``, the cosines of half the angles between r and the equivalents of o.
+
+    One product compares with all equivalents: ``<r, S o>`` is the overlap of ``S^-1 r`` and o.
 
     Parameters
     ----------
     reference, orientation
-        Quaternions.
-    symmetry
-        Operations for all patterns or for each one, shape (1 or batch, n_operations, 4).
+        Quaternions of shapes (batch, 4) and (batch, n, 4).
+    group
+        Left products with the operations, shape (batch or 1, n_operations, 4, 4).
 
     Returns
     -------
-    nearest, angle
-        Shapes (batch, n, 4), with the sign that makes the dot product positive, and (batch, n) in
-        radians.
+    overlaps
+        Shape (batch, n, n_operations).
     """
-    # The overlap |<r, S o>| is the cosine of half the angle: one product finds the nearest S.
-    inverse = symmetry * symmetry.new_tensor([1.0, -1.0, -1.0, -1.0])
-    turned = multiply(inverse, reference)  # (batch, n_operations, 4)
-    overlap = orientation @ turned.transpose(1, 2)  # (batch, n, n_operations)
-    operation = overlap.abs().argmax(dim=-1)
-    symmetry = symmetry.expand(len(orientation), -1, -1)
-    chosen = symmetry.gather(1, operation[..., None].expand(-1, -1, 4))
-    nearest = multiply(chosen, orientation)
-    sign = overlap.gather(-1, operation[..., None]).sign()
-    nearest = nearest * torch.where(sign == 0, 1.0, sign)
-    return nearest, angle_between(reference, nearest)
+    turned = group @ reference[:, None, :, None]  # (batch, n_operations, 4, 1)
+    return orientation @ turned[..., 0].transpose(1, 2)
+
+
+def _mean(orientation: Tensor, share: Tensor, group: Tensor) -> Tensor:
+    """Return the sums of equivalents, weighted and scaled to unit length, (batch, 4).
+
+    Parameters
+    ----------
+    orientation
+        Quaternions, shape (batch, n, 4).
+    share
+        Weight of each with each operation, shape (batch, n, n_operations).
+    group
+        As in `_overlaps`.
+    """
+    summed = share.transpose(1, 2) @ orientation  # (batch, n_operations, 4)
+    turned = (summed[..., None, :] @ group).sum(dim=1)[:, 0]
+    return normalize(turned + 1e-12)
 
 
 def padded(values: Tensor, n_best: int) -> Tensor:

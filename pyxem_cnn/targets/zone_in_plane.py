@@ -29,7 +29,7 @@ from pyxem_cnn.rotations import (
     with_zone_axis,
     zone_axis,
 )
-from pyxem_cnn.targets._clusters import Clusters, cluster, padded
+from pyxem_cnn.targets._clusters import Clusters, cluster, left_products, padded
 from pyxem_cnn.targets._ranking import reliability_from_scores
 from pyxem_cnn.targets.base import Decoded, checked_quaternions, output_named
 from pyxem_cnn.targets.score_calibration import ScoreCalibration
@@ -104,6 +104,7 @@ class ZoneInPlaneTarget:
         self.first_zones = [0, *accumulate(self.n_zones)][:-1]
         self._zones = [torch.as_tensor(z, dtype=torch.float32) for z in self.all_zones]
         self._symmetry = _filled_up(self.all_symmetry)
+        self._left_products = left_products(self._symmetry)
         every = np.concatenate([with_zone_axis(z) for z in self.all_zones])
         self._orientations = torch.as_tensor(every, dtype=torch.float32)
         phase = [torch.full((n,), i) for i, n in enumerate(self.n_zones)]
@@ -274,7 +275,7 @@ class ZoneInPlaneTarget:
             self.orientations(cell, residual),
             probability,
             self._phase_of_zone.to(cell.device)[zone],
-            self._symmetry.to(residual),
+            self._left_products.to(residual),
             n_clusters,
         )
         scores = found.scores if self.calibration is None else self.calibration(found.scores)

@@ -206,6 +206,32 @@ def test_torchscript_equals_eager(network, patterns):
                 torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=1e-4)
 
 
+def test_frozen_in_low_precision(network, patterns):
+    """Batches of several sizes, several times: torch optimises from the second call on."""
+    low = copy.deepcopy(network)
+    low.low_precision = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        frozen = torch.jit.freeze(torch.jit.script(copy.deepcopy(low)))
+    for mask in (patterns[1], torch.ones(6, 32)):
+        for n in (2, 2, 2, 9, 5):
+            with torch.inference_mode():
+                found = frozen(patterns[0][:n], mask[:n] if mask.ndim == 3 else mask)
+                expected = low(patterns[0][:n], mask[:n] if mask.ndim == 3 else mask)
+            for name in ("class_probability", "entropy", "probability"):
+                torch.testing.assert_close(found[name], expected[name], atol=0.02, rtol=0.05)
+
+
+def test_best_cells_are_those_of_a_full_sort(generator):
+    network = AzimuthalNetwork(replace(CONFIG, n_zones=(40,), n_candidates=16))
+    scores = torch.randn(50, CONFIG.n_bins, 40, generator=generator)
+    best, cells = network._best_cells(scores)
+    by_cell = scores.transpose(1, 2).flatten(1)
+    expected, numbers = by_cell.sort(dim=1, descending=True)
+    torch.testing.assert_close(best, expected[:, :16], atol=0, rtol=0)
+    torch.testing.assert_close(cells, numbers[:, :16])
+
+
 @pytest.mark.parametrize("factor", [1e-6, 1e-2, 1e4])
 def test_scale_of_counts_does_not_matter(network, patterns, factor):
     counts, mask = patterns
