@@ -38,7 +38,8 @@ _TOKEN = re.compile(r"\s*([A-Za-z_]\w*|'[^']*'|\d+|.)", re.ASCII)
 _SYMBOL = re.compile(r"'[su]\d+'|\d+|[(),=+\-*]", re.ASCII)
 _FUNCTIONS = frozenset(
     "Symbol Integer Mul Add Pow Max Min Mod PythonMod FloorDiv CleanDiv CeilDiv Eq Ne Ge Gt Le Lt "
-    "Equality Unequality GreaterThan StrictGreaterThan LessThan StrictLessThan And Or Not "
+    "Equality Unequality "  # codespell:ignore
+    "GreaterThan StrictGreaterThan LessThan StrictLessThan And Or Not "
     "positive nonnegative integer True False".split()
 )
 _ATEN = re.compile(r"torch\.ops\.aten\.((?!__)\w+)\.((?!__)\w+)", re.ASCII)
@@ -72,8 +73,8 @@ def check_program(members: Mapping[str, bytes], source: str) -> None:
     missing = sorted(_NEEDED - set(members))
     if missing:
         raise ModelFileError(
-            f"{source} lacks {missing}, which this version of torch writes. Export the network "
-            "again, from its .pt file or where it was trained."
+            f"{source} lacks {missing}: the archives of other versions of torch are laid out "
+            "otherwise. Use the model's .pt file, and write it again with this version."
         )
     for name in members:
         if name not in _NEEDED | _OTHERS and not _TENSOR.fullmatch(name):

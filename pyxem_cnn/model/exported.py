@@ -1,4 +1,4 @@
-"""torch.export: export a network, and write and read it without unpickling anything."""
+"""Exported networks: what torch.export makes, written and read without unpickling anything."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ REQUIRED = ("name", "task", "phases", "accelerating_voltage", "grid", "target")
 _METADATA, _ARRAYS, _TENSORS = "metadata.json", "arrays.npz", "test_tensors.npz"
 # Where these are in the archive; TorchScript's own readers know files in "extra".
 _FOLDERS = {"torchscript": "extra", "export": FOLDER}
-_NAMES = {
-    "torchscript": ("a TorchScript network", "torch.jit.load"),
-    "export": ("an exported network", "torch.export.load(...).module()"),
+_FOREIGN = {
+    "torchscript": ("a TorchScript network", "torch.jit.load(path)"),
+    "export": ("an exported network", "the eager network that it was made of"),
 }
 
 
@@ -212,11 +212,10 @@ def _backend_of(names: set[str], source: str) -> str:
     folder = _FOLDERS[backend]
     missing = [n for n in (_METADATA, _ARRAYS, _TENSORS) if f"{folder}/{n}" not in names]
     if _METADATA in missing:
-        network, load = _NAMES[backend]
+        network, remedy = _FOREIGN[backend]
         raise ModelFileError(
             f"{source} holds {network} without the metadata of pyxem_cnn: its phase, grid and "
-            f"preprocessing are unknown. Load it with {load} and declare them with "
-            "pyxem_cnn.wrap_model(...)."
+            f"preprocessing are unknown. Declare them with pyxem_cnn.wrap_model({remedy}, ...)."
         )
     if missing:
         raise ModelFileError(
