@@ -217,6 +217,16 @@ def test_scan_shape_of_merlin_files(patterns, tmp_path):
     assert hs.load(path, lazy=True).data.shape == patterns.shape
 
 
+def test_merlin_file_cut_off(model, scan, patterns, tmp_path):
+    """The reader leaves out the line that is not complete."""
+    path = write_mib(tmp_path / "scan.mib", patterns)
+    path.write_bytes(path.read_bytes()[:-5000])
+    signal = hs.load(path, lazy=True, navigation_shape=(4, 3))
+    assert signal.data.shape == (2, 4, SIZE, SIZE)
+    xmap = run(signal, model, geometry=dict(ALL_GIVEN))
+    np.testing.assert_allclose(xmap.rotations.data, scan.rotations.reshape(-1, 4)[:8], atol=1e-6)
+
+
 def test_scan_of_frames(model, scan, patterns, tmp_path):
     """A .tvips file without its scan shape is a line of patterns, mapped as one."""
     path = write_tvips(tmp_path / "scan.tvips", patterns)
