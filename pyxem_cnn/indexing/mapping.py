@@ -92,7 +92,11 @@ def get_orientation_map(
     left_out = as_navigation_mask(navigation_mask, signal)
     patterns = in_blocks(readable.data)
     if store is not None:
-        target = _store_target(store, resume, signal, predictor, left_out, shifts, find_center)
+        target = _store_target(
+            *(store, resume, signal, predictor, left_out, shifts),
+            find_center=find_center,
+            skip=on_read_error == "skip",
+        )
         patterns = target.in_its_blocks(patterns)
     predictions = _lazy_predictions(predictor, patterns, left_out, shifts)
     prediction = _as_prediction(predictions, signal, models, geometry, shifts)
@@ -154,14 +158,21 @@ def _store_target(
     predictor: BlockPredictor,
     left_out: np.ndarray | None,
     shifts: Any,
+    *,
     find_center: bool,
+    skip: bool,
 ) -> StoreTarget:
     """Return the store to write to, after a check that it is of this task."""
     from pyxem_cnn.indexing.store.target import StoreTarget
     from pyxem_cnn.indexing.store.task import describe_circumstances, describe_task
 
     task = describe_task(
-        signal, predictor, left_out=left_out, shifts=shifts, find_center=find_center
+        signal,
+        predictor,
+        left_out=left_out,
+        shifts=shifts,
+        find_center=find_center,
+        skip=skip,
     )
     return StoreTarget.find(store, resume, task, describe_circumstances(predictor))
 

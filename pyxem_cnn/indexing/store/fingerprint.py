@@ -8,32 +8,34 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["array_digest", "file_of_signal", "sample_digest", "scan_fingerprint"]
+__all__ = ["array_digest", "file_of_signal", "sample_digests", "scan_fingerprint"]
 
 # Patterns that are looked at: few, since each may cost the reading of a whole chunk.
 _N_SAMPLED = 5
 
 
-def scan_fingerprint(signal: Any) -> dict[str, Any]:
-    """Return shape, dtype, a digest of five patterns, and the file, where there is one.
+def scan_fingerprint(signal: Any, skip: bool = False) -> dict[str, Any]:
+    """Return shape, dtype, digests of five patterns, and the file, where there is one.
 
     Parameters
     ----------
     signal
         Of patterns, lazy or not.
+    skip
+        Whether patterns that cannot be read have no digest, instead of raising.
     """
     data = signal.data
     fingerprint = {
         "shape": list(data.shape),
         "dtype": np.dtype(data.dtype).newbyteorder("=").str[1:],
-        "patterns": sample_digest(data, data.ndim - 2),
+        "patterns": sample_digests(data, data.ndim - 2, skip),
     }
     file = file_of_signal(signal)
     return fingerprint if file is None else fingerprint | {"file": _describe_file(file)}
 
 
-def sample_digest(data: Any, n_navigation: int) -> str:
-    """Return a digest of entries spread evenly over an array.
+def sample_digests(data: Any, n_navigation: int, skip: bool = False) -> list[str | None]:
+    """Return digests of entries spread evenly over an array.
 
     Parameters
     ----------
@@ -41,27 +43,21 @@ def sample_digest(data: Any, n_navigation: int) -> str:
         NumPy or dask array, of which only these entries are read.
     n_navigation
         Number of leading axes that count the entries.
+    skip
+        Whether those that cannot be read are None, instead of raising.
     """
-    import dask
-
     shape = data.shape[:n_navigation]
     n = int(np.prod(shape, dtype=np.int64))
-    numbers = np.unique(np.linspace(0, n - 1, _N_SAMPLED).astype(np.int64))
-    places = [np.unravel_index(i, shape) if shape else () for i in numbers]
-    entries = [data[tuple(int(i) for i in place)] for place in places]
-    try:
-        samples = dask.compute(entries)[0]
-    except Exception:  # a damaged chunk: what becomes of it is decided when it is mapped
-        samples = [_or_zeros(entry) for entry in entries]
-    return array_digest(np.stack([np.asarray(sample) for sample in samples]))
-
-
-def _or_zeros(entry: Any) -> np.ndarray:
-    """Return an entry of a lazy array, zeros if it cannot be read."""
-    try:
-        return np.asarray(entry)
-    except Exception:
-        return np.zeros(entry.shape, entry.dtype)
+    digests: list[str | None] = []
+    for number in np.unique(np.linspace(0, n - 1, _N_SAMPLED).astype(np.int64)):
+        place = tuple(int(i) for i in np.unravel_index(number, shape)) if shape else ()
+        try:
+            digests.append(array_digest(np.asarray(data[place])))
+        except Exception:  # whatever a reader raises
+            if not skip:
+                raise
+            digests.append(None)
+    return digests
 
 
 def array_digest(array: np.ndarray) -> str:

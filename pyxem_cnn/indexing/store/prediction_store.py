@@ -112,8 +112,8 @@ class PredictionStore:
         n_blocks = len(self.states) - len(self.unfinished)
         n, total = int(self.finished.sum()), self.finished.size
         return (
-            f"{n} of {total} patterns ({100 * n // total} %) are finished, "
-            f"{n_blocks} of {len(self.states)} blocks"
+            f"{n} of {total} patterns are finished "
+            f"({100 * n // total} %, {n_blocks} of {len(self.states)} blocks)"
         )
 
 
@@ -146,7 +146,7 @@ def open_store(path: str | os.PathLike[str]) -> PredictionStore:
     >>> import pyxem_cnn
     >>> store = pyxem_cnn.open_store("map.zarr")  # doctest: +SKIP
     >>> store  # doctest: +SKIP
-    <PredictionStore map.zarr: 4096 of 65536 patterns (6 %) are finished, 16 of 256 blocks, ...>
+    <PredictionStore map.zarr: 4096 of 65536 patterns are finished (6 %, 16 of 256 blocks), ...>
     >>> crystal_map = store.prediction.to_crystal_map()  # doctest: +SKIP
     """
     return PredictionStore(path)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pyxem_cnn._version import __version__
 from pyxem_cnn.indexing.block import COLUMNS
-from pyxem_cnn.indexing.store.fingerprint import array_digest, sample_digest, scan_fingerprint
+from pyxem_cnn.indexing.store.fingerprint import array_digest, sample_digests, scan_fingerprint
 
 if TYPE_CHECKING:
     from pyxem_cnn.indexing.block import BlockPredictor
@@ -29,6 +29,7 @@ def describe_task(
     left_out: np.ndarray | None,
     shifts: Any,
     find_center: bool,
+    skip: bool = False,
 ) -> dict[str, Any]:
     """Return all that the numbers in a prediction depend on, JSON-able.
 
@@ -44,13 +45,15 @@ def describe_task(
         Of the beam, (navigation..., 2), NumPy or dask array, or None.
     find_center
         Whether they were found in the patterns.
+    skip
+        Whether patterns that cannot be read are left out.
     """
     geometry = predictor.operators[0].geometry
     return {
         "models": [{"name": one.name, "sha256": one.sha256} for one in predictor.models],
         "n_best": int(predictor.n_best),
         "columns": list(COLUMNS),
-        "scan": scan_fingerprint(signal),
+        "scan": scan_fingerprint(signal, skip),
         "geometry": {"kind": type(geometry).__name__}
         | {field.name: _plain(getattr(geometry, field.name)) for field in fields(geometry)},
         "navigation_mask": _plain(left_out),
@@ -78,7 +81,8 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str
     found
         From :func:`describe_task` or :func:`describe_circumstances`, and from a store.
     wanted
-        The same, of now. A file that one of them does not know is no difference.
+        The same, of now. A file that one of them does not know is no difference, nor is a pattern
+        that one of them could not read.
     """
     left, right = _flat(found), _flat(wanted)
     names = dict.fromkeys([*left, *right])
@@ -86,7 +90,7 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str
     return {
         name: (left.get(name), right.get(name))
         for name in names
-        if left.get(name) != right.get(name)
+        if not _is_same(left.get(name), right.get(name))
         and not (any(unknown) and name.startswith("scan.file."))
     }
 
@@ -110,8 +114,9 @@ def _describe_beam(shifts: Any, find_center: bool, n_navigation: int) -> dict[st
         return {"from": "find_center", "sha256": None}
     if shifts is None:
         return {"from": "geometry", "sha256": None}
-    digest = sample_digest(shifts, n_navigation) if hasattr(shifts, "dask") else None
-    return {"from": "beam_shift", "sha256": digest or array_digest(np.asarray(shifts))}
+    if hasattr(shifts, "dask"):
+        shifts = np.array(sample_digests(shifts, n_navigation))
+    return {"from": "beam_shift", "sha256": array_digest(shifts)}
 
 
 def _plain(value: Any) -> Any:
@@ -121,6 +126,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic | tuple | list):
         return [_plain(one) for one in value] if np.ndim(value) else np.asarray(value).item()
     return value
+
+
+def _is_same(found: Any, wanted: Any) -> bool:
+    """Return whether two entries are the same; in lists, None stands for anything."""
+    if not (isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted)):
+        return bool(found == wanted)
+    pairs = zip(found, wanted, strict=True)
+    return all(a == b or a is None or b is None for a, b in pairs)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -139,7 +152,7 @@ def _in_words(name: str, value: Any) -> str:
     if name == "scan.file.changed" and value is not None:
         return datetime.datetime.fromtimestamp(value).isoformat(" ")
     if name == "scan.patterns":
-        return f"of sha256 {str(value)[:12]}"
+        return "of sha256 " + " ".join("unread" if one is None else one[:8] for one in value)
     if isinstance(value, Mapping):
         words = {key: str(v)[:12] for key, v in value.items() if v is not None}
         return " ".join(f"{key} {word}" for key, word in words.items())

@@ -14,36 +14,35 @@ import pyxem_cnn  # noqa: F401  (attaches the methods)
 from pyxem_cnn.indexing.block import BlockPredictor
 from tests.indexing.conftest import GEOMETRY
 
-SCAN, MODEL, STORE, HOW = sys.argv[1:]
-
 
 def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run() -> None:
+def run(scan: str, model: str, store: str, how: str) -> None:
     """Map the scan: killed in the 6th block, while the 6th is written, or from outside."""
     original, replace, calls, writes = BlockPredictor.__call__, os.replace, [], []
 
     def predict(self, *arguments):
         calls.append(1)
-        if HOW == "predicting" and len(calls) == 6:
+        if how == "predicting" and len(calls) == 6:
             kill()
-        if HOW == "outside":
+        if how == "outside":
             time.sleep(0.1)
         return original(self, *arguments)
 
     def rename(source, target):
         writes.append("predictions" in str(target))
-        if HOW == "writing" and sum(writes) == 7:  # the first one is the array's own description
+        if how == "writing" and sum(writes) == 7:  # the first one is the array's own description
             kill()
         return replace(source, target)
 
     BlockPredictor.__call__, os.replace = predict, rename
-    with dask.config.set(scheduler="threads" if HOW == "outside" else "synchronous"):
-        hs.load(SCAN, lazy=True).get_orientation_map_cnn(
-            MODEL, geometry=GEOMETRY, n_best=2, store=STORE, show_progressbar=False
+    with dask.config.set(scheduler="threads" if how == "outside" else "synchronous"):
+        hs.load(scan, lazy=True).get_orientation_map_cnn(
+            model, geometry=GEOMETRY, n_best=2, store=store, show_progressbar=False
         )
 
 
-run()
+if __name__ == "__main__":
+    run(*sys.argv[1:])

@@ -102,7 +102,7 @@ class TestInterrupted:
         ):
             mapped(signal)
         (note,) = caught.value.__notes__
-        n_finished = int(re.match(r"(\d+) of 12 patterns \(\d+ %\) are finished", note)[1])
+        n_finished = int(re.match(r"(\d+) of 12 patterns are finished \(", note)[1])
         assert 1 <= n_finished < 12
         for word in (f"kept in {path}.", "repeat the call", "pyxem_cnn.open_store"):
             assert word in note
@@ -116,7 +116,7 @@ class TestInterrupted:
         calls.fail(1, fail)
         with pytest.raises(OSError, match="network drive") as caught:
             mapped(half_done)
-        assert caught.value.__notes__[0].startswith("5 of 12 patterns (41 %) are finished")
+        assert caught.value.__notes__[0].startswith("5 of 12 patterns are finished (41 %")
         assert resumed(half_done) == 7
 
 
@@ -269,3 +269,53 @@ class TestTwoProcesses:
         with pytest.raises(FileExistsError, match="by somebody else"):
             mapped(signal)
         assert list(path.parent.iterdir()) == [path]
+
+
+class TestUnreadable:
+    """A chunk of the scan itself cannot be read."""
+
+    @pytest.fixture
+    def broken(self, scan):
+        """Block (1, 2) cannot be read; it is none of the patterns that are compared."""
+        whole = lazy_signal(scan.data, (1, 1))
+
+        def read(block, block_id=None):
+            if block_id[:2] == (1, 2):
+                raise OSError(errno.EIO, "bad sector")
+            return block
+
+        signal = whole.deepcopy()
+        signal.data = whole.data.map_blocks(read, dtype="u2", meta=whole.data._meta)
+        return signal
+
+    def test_begun_with_raise_goes_on_with_skip(self, broken, mapped, calls, path) -> None:
+        with pytest.raises(OSError, match="bad sector") as caught:
+            mapped(broken)
+        assert "are finished" in caught.value.__notes__[0]
+        n_missing = len(pyxem_cnn.open_store(path).unfinished)
+        calls.clear()
+        with pytest.warns(UserWarning, match=r"1 of 12 patterns .* first at \(1, 2\)"):
+            xmap = mapped(broken, on_read_error="skip")
+        assert len(calls) == n_missing
+        assert (xmap.phase_id == -1).sum() == 1
+        assert pyxem_cnn.open_store(path).is_complete
+
+    def test_one_of_the_patterns_that_are_compared(self, scan, mapped, calls) -> None:
+        whole = lazy_signal(scan.data, (1, 1))
+
+        def read(block, block_id=None):
+            if block_id[:2] == (0, 0):
+                raise OSError(errno.EIO, "bad sector")
+            return block
+
+        broken = whole.deepcopy()
+        broken.data = whole.data.map_blocks(read, dtype="u2", meta=whole.data._meta)
+        with pytest.raises(OSError, match="bad sector"):
+            mapped(broken)
+        assert calls == []
+        for _ in range(2):
+            with pytest.warns(UserWarning, match="1 of 12 patterns"):
+                mapped(broken, on_read_error="skip")
+        assert len(calls) == 12
+        mapped(whole)  # unknown is no difference
+        assert len(calls) == 12

@@ -189,7 +189,7 @@ class TestResult:
 class TestHalfDone:
     def test_can_be_looked_at(self, half_done, mapped, path) -> None:
         store = pyxem_cnn.open_store(path)
-        assert "5 of 12 patterns (41 %) are finished, 5 of 12 blocks" in repr(store)
+        assert "5 of 12 patterns are finished (41 %, 5 of 12 blocks)" in repr(store)
         assert not store.is_complete
         assert store.finished.sum() == 5
         xmap = store.prediction.to_crystal_map()
