@@ -197,15 +197,14 @@ class ZoneHead(nn.Module):
         Parameters
         ----------
         features
-            Shape (width, n_bins, batch).
+            Shape (batch, n_bins, width).
         position, zone
             Which in-plane bins and zones, shape (batch, n).
         """
+        there = features.gather(1, position[..., None].expand(-1, -1, features.shape[2]))
         weight = self.feature_to_hidden.weight.to(features.dtype)
-        hidden = F.linear(_by_pattern(features), weight).float() + self.feature_to_hidden.bias
-        hidden = hidden.view(len(zone), features.shape[1], -1)
-        position = position[..., None].expand(-1, -1, hidden.shape[2])
-        return self.hidden_to_values(F.relu(hidden.gather(1, position) + self.zone_embedding(zone)))
+        hidden = F.linear(there, weight).float() + self.feature_to_hidden.bias
+        return self.hidden_to_values(F.relu(hidden + self.zone_embedding(zone)))
 
 
 class AzimuthalNetwork(nn.Module):
@@ -256,7 +255,7 @@ class AzimuthalNetwork(nn.Module):
         Returns
         -------
         features, rings
-            Shapes (width, n_bins, batch) and (batch, n_radial + 1): the latter is the mean of
+            Shapes (batch, n_bins, width) and (batch, n_radial + 1): the latter is the mean of
             each ring and how uneven the rings are, which tell nothing about the orientation.
         """
         if mask.dim() == 3 and mask.stride(0) == 0:
@@ -266,7 +265,7 @@ class AzimuthalNetwork(nn.Module):
         x = F.relu(self.stem_norm(x))
         for block in self.blocks:
             x = block(x)
-        return F.relu(self.head_norm(x)), rings
+        return F.relu(self.head_norm(x)).permute(2, 1, 0).contiguous(), rings
 
     def _stem(self, value: Tensor, mask: Tensor) -> Tensor:
         """Return what the stem makes of normalised patterns, (width, n_bins, batch)."""
@@ -316,8 +315,7 @@ class AzimuthalNetwork(nn.Module):
     def logits(self, features: Tensor) -> Tensor:
         """Return scores of all cells, shape (batch, n_bins, n_zones)."""
         weight, bias = self.zone_weight.to(features.dtype), self.zone_bias.to(features.dtype)
-        scores = F.linear(_by_pattern(features), weight, bias[:, 0])
-        return scores.view(features.shape[2], self.n_bins, -1).float()
+        return F.linear(features, weight, bias[:, 0]).float()
 
     def log_probability(self, logits: Tensor) -> Tensor:
         """Return log-probabilities of the cells, within each phase, of the shape of the logits."""
@@ -330,8 +328,8 @@ class AzimuthalNetwork(nn.Module):
     def class_logits(self, features: Tensor, rings: Tensor) -> Tensor:
         """Return scores of the phases and of `NO_PHASES`, shape (batch, n_phases + 3)."""
         mean = features.sum(dim=1, dtype=torch.float32) / features.shape[1]
-        pooled = torch.cat([mean, features.amax(dim=1).float()]).t()
-        return self.class_head(torch.cat([pooled, rings], dim=1))
+        pooled = [mean, features.amax(dim=1).float(), rings]
+        return self.class_head(torch.cat(pooled, dim=1))
 
     def values(self, features: Tensor, cells: Tensor) -> Tensor:
         """Return what is known about the orientation in each of some cells.
@@ -339,7 +337,7 @@ class AzimuthalNetwork(nn.Module):
         Parameters
         ----------
         features
-            Shape (width, n_bins, batch).
+            Shape (batch, n_bins, width).
         cells
             Cell numbers zone * n_bins + bin, shape (batch, n).
 
@@ -413,8 +411,3 @@ class AzimuthalNetwork(nn.Module):
         phases = phases / phases.sum(dim=1, keepdim=True)
         n_zones = torch.tensor(self.n_zones, device=classes.device)
         return phases.clamp(min=1e-20).log().repeat_interleave(n_zones, dim=1)[:, None]
-
-
-def _by_pattern(features: Tensor) -> Tensor:
-    """Return features (width, n_bins, batch) as rows (batch * n_bins, width)."""
-    return features.permute(2, 1, 0).reshape(-1, features.shape[0])

@@ -186,7 +186,7 @@ def test_zone_by_zone(network, patterns):
     """Logit number zone * n_bins + bin belongs to that zone's weights and that bin's features."""
     features, _ = network.features(*patterns)
     zone, position = 4, 6
-    expected = network.zone_weight[zone] @ features[:, position] + network.zone_bias[zone]
+    expected = features[:, position] @ network.zone_weight[zone] + network.zone_bias[zone]
     found = network.logits(features)[:, position, zone]
     torch.testing.assert_close(found, expected)
 
