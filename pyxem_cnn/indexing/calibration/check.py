@@ -65,7 +65,8 @@ def check_calibration(
     signal
         The scan, lazy or not.
     model
-        Of its phase; the name or path of a model, too.
+        Of its phase; the name or path of a model, too. Of a model of several phases, the one that
+        the sample shows most of is measured.
     geometry
         As for the mapping. By default, it is read from the signal's axes and metadata.
     signal_mask
@@ -128,13 +129,14 @@ def _check(
 ) -> CalibrationCheck:
     """Return the check of a sample of some data."""
     reader = SampleReader(sample.patterns, model, str(device))
+    start = find_start(reader, given)
+    reader = reader.of_likeliest_phase(given if start is None else start)
     simulator = KinematicSimulator(
-        model.crystal,
+        model.crystals[reader.phase],
         model.accelerating_voltage,
         k_max=model.grid.largest_radius,
         max_excitation_error=_MAX_EXCITATION_ERROR,
     )
-    start = find_start(reader, given)
     fit = None if start is None else fit_geometry(sample.patterns, start, simulator, reader)
     corrected = given if fit is None else fit.geometry
     confidence = mean_confidence(reader, given), mean_confidence(reader, corrected)
@@ -184,7 +186,8 @@ class CalibrationCheck:
     n_scan
         Number of patterns of the scan.
     sample, reader, simulator
-        The patterns that were looked at, what reads them, and the phase's reflections.
+        The patterns that were looked at, what reads them (its ``phase`` is the one that was
+        measured), and the phase's reflections.
     """
 
     given: DetectorGeometry

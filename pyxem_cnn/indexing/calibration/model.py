@@ -49,13 +49,20 @@ class SampleReader:
         The model.
     device
         Name of a torch device.
+    phase
+        Place among the model's phases of the one whose orientations count.
     """
 
-    def __init__(self, patterns: np.ndarray, model: OrientationModel, device: str) -> None:
+    def __init__(
+        self, patterns: np.ndarray, model: OrientationModel, device: str, phase: int = 0
+    ) -> None:
         self.patterns, self.model, self.device = patterns, model, device
+        self.phase = phase
 
     def __call__(self, geometry: DetectorGeometry) -> Reading:
         """Return orientations in the detector's frame, and how sure the model is of them.
+
+        Patterns of other phases of the model have a confidence, but no orientation.
 
         Parameters
         ----------
@@ -63,13 +70,26 @@ class SampleReader:
             Of the detector.
         """
         rows = self.predictor(geometry)(self.patterns)[:, 0]
-        score, probability = (rows[:, COLUMNS.index(c)] for c in ("score", "phase_probability"))
-        # A model may say nothing about its phase.
-        confidence = score * np.where(np.isnan(probability), 1, probability)
         first = COLUMNS.index("a")
-        return Reading(
-            rows[:, first : first + 4].astype(np.float64), np.nan_to_num(confidence, nan=0.0)
-        )
+        quaternions = rows[:, first : first + 4].astype(np.float64)
+        quaternions[rows[:, COLUMNS.index("phase_id")] != self.phase] = np.nan
+        return Reading(quaternions, _confidence(rows))
+
+    def of_likeliest_phase(self, geometry: DetectorGeometry) -> SampleReader:
+        """Return a reader of that phase of the model of which the sample shows the most.
+
+        Parameters
+        ----------
+        geometry
+            Of the detector.
+        """
+        n_phases = len(self.model.crystals)
+        if n_phases == 1:
+            return self
+        rows = self.predictor(geometry)(self.patterns)[:, 0]
+        ids, confidence = rows[:, COLUMNS.index("phase_id")], _confidence(rows)
+        shown = [confidence[ids == phase].sum() for phase in range(n_phases)]
+        return SampleReader(self.patterns, self.model, self.device, int(np.argmax(shown)))
 
     def predictor(self, geometry: DetectorGeometry) -> BlockPredictor:
         """Return what maps blocks of patterns with a geometry.
@@ -85,6 +105,13 @@ class SampleReader:
             n_best=1,
             device=self.device,
         )
+
+
+def _confidence(rows: np.ndarray) -> np.ndarray:
+    """Return score times phase probability (n,) of predictions (n, n_columns), 0 where none."""
+    score, probability = (rows[:, COLUMNS.index(c)] for c in ("score", "phase_probability"))
+    # A model may say nothing about its phase.
+    return np.nan_to_num(score * np.where(np.isnan(probability), 1, probability), nan=0.0)
 
 
 def mean_confidence(read: SampleReader, geometry: DetectorGeometry) -> float:
@@ -189,7 +216,8 @@ def tell_handedness(read: SampleReader, geometry: DetectorGeometry) -> Handednes
     mirrored = replace(geometry, flip_x=not geometry.flip_x, ellipse_angle=-geometry.ellipse_angle)
     own, other = read(geometry).confidence, read(mirrored).confidence
     confidences = (float(own.mean()), float(other.mean()))
-    is_chiral = bool(np.all(np.linalg.det(read.model.crystal.point_group_matrices()) > 0))
+    crystal = read.model.crystals[read.phase]
+    is_chiral = bool(np.all(np.linalg.det(crystal.point_group_matrices()) > 0))
     if not read.model.polarity:
         reason = (
             "cannot be told: the model was trained on patterns that obey Friedel's law, and their "

@@ -197,6 +197,7 @@ class LiveIndexer:
         scan_shape: tuple[int, ...],
         *,
         first: int | None = None,
+        minimum_score: float = 0.0,
         step: float = 1.0,
         units: str = "px",
     ) -> CrystalMap:
@@ -209,6 +210,8 @@ class LiveIndexer:
         first
             Number of the scan's first pattern; pass it where one scan follows another. By default
             0, and then no more patterns than the scan has positions may have arrived.
+        minimum_score
+            Positions with a lower score are not indexed.
         step
             Distance of scan positions.
         units
@@ -223,7 +226,7 @@ class LiveIndexer:
         Raises
         ------
         ValueError
-            If the shape is none, or more patterns arrived than it holds.
+            If the shape is none, more patterns arrived than it holds, or a number is out of range.
         """
         from hyperspy.signals import Signal2D
 
@@ -244,7 +247,7 @@ class LiveIndexer:
             axis.scale, axis.units = float(step), units
         meaning = what_numbers_mean(self.models, self.geometry)
         prediction.metadata.add_dictionary({"OrientationPrediction": meaning})
-        return prediction.to_crystal_map()
+        return prediction.to_crystal_map(minimum_score)
 
     def reset(self) -> None:
         """Forget all patterns and latencies, and count from 0 again."""

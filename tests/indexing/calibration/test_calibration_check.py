@@ -13,9 +13,11 @@ from hyperspy.signals import Signal2D
 
 from pyxem_cnn.data import grain_scan
 from pyxem_cnn.detector.geometry import DetectorGeometry
+from pyxem_cnn.indexing.block import COLUMNS
 from pyxem_cnn.indexing.calibration.check import CalibrationCheck, check_calibration
 from pyxem_cnn.indexing.calibration.fit import Reading, fit_geometry
 from pyxem_cnn.indexing.calibration.model import (
+    SampleReader,
     _judge,
     beam_wander,
     estimate_seconds,
@@ -249,11 +251,11 @@ def test_handedness_cannot_be_told_by_friedel_models(right: CalibrationCheck) ->
 def _polar_reader(phase: CrystalStructure, as_given: float, mirrored: float, spread: float):
     rng = np.random.default_rng(1)
     noise = rng.normal(0, spread, (2, 40))
-    model = SimpleNamespace(polarity=True, crystal=phase)
+    model = SimpleNamespace(polarity=True, crystals=(phase,))
 
     class Reader:
         def __init__(self) -> None:
-            self.model = model
+            self.model, self.phase = model, 0
 
         def __call__(self, geometry: DetectorGeometry) -> Reading:
             base, own = (mirrored, noise[1]) if geometry.flip_x else (as_given, noise[0])
@@ -314,3 +316,21 @@ def test_run_time_grows_with_the_scan(right: CalibrationCheck) -> None:
         for shape in shapes
     )
     assert 50 < large / small < 5000  # 500, on a machine that does nothing else
+
+
+def test_of_several_phases_the_one_that_is_shown_most_is_measured(monkeypatch):
+    model = SimpleNamespace(crystals=(crystal("cubic"), crystal("trigonal"), crystal("hexagonal")))
+    rows = np.ones((5, 1, len(COLUMNS)), dtype=np.float32)
+    rows[:, 0, COLUMNS.index("phase_id")] = [0, 1, 1, -1, 0]
+    rows[:, 0, COLUMNS.index("score")] = [0.3, 0.9, 0.8, np.nan, 0.4]
+    rows[:, 0, COLUMNS.index("phase_probability")] = [np.nan, 1.0, 0.5, np.nan, 1.0]
+    monkeypatch.setattr(SampleReader, "predictor", lambda *_: lambda patterns: rows)
+    first = SampleReader(np.zeros((5, 4, 4)), model, "cpu")
+    read = first.of_likeliest_phase(None)
+    assert (first.phase, read.phase) == (0, 1)
+    reading = read(None)
+    np.testing.assert_allclose(reading.confidence, [0.3, 0.9, 0.4, 0, 0.4], rtol=1e-6)
+    has_orientation = np.isfinite(reading.quaternions).all(axis=1)
+    np.testing.assert_array_equal(has_orientation, [False, True, True, False, False])
+    alone = SampleReader(first.patterns, SimpleNamespace(crystals=(crystal("cubic"),)), "cpu")
+    assert alone.of_likeliest_phase(None) is alone
