@@ -33,6 +33,7 @@ from accuracy_parts.ideal_observer import IdealObserver
 from accuracy_parts.images import Detector, count, expose
 from accuracy_parts.methods import Network
 from accuracy_parts.own_sets import own_set
+from accuracy_parts.py4dstem import Py4DSTEM
 from accuracy_parts.report import LEGEND, average_over_seeds, markdown, write_csv
 from accuracy_parts.scoring import judge
 from accuracy_parts.spot_sets import SpotSet
@@ -59,6 +60,8 @@ def sets(options: argparse.Namespace) -> Iterator[SpotSet]:
 def methods(spots: SpotSet, detector: Detector, options: argparse.Namespace) -> list[Any]:
     """Return the methods that can index a set."""
     usable: list[Any] = list(template_methods(spots, detector, options))
+    if options.py4dstem:
+        usable.append(Py4DSTEM(options.py4dstem, spots, detector))
     for path in options.model:
         try:
             usable.append(Network(path, spots, detector))
@@ -122,6 +125,7 @@ def parse() -> argparse.Namespace:
     add("--scale", type=float, default=0.025, help="1/angstrom per pixel")
     add("--templates", type=float, nargs="+", default=[], help="degrees between templates")
     add("--bloch-templates", type=float, nargs="+", default=[], help="degrees between them")
+    add("--py4dstem", help="Python of an environment with py4DSTEM 0.14")
     add("--ideal", type=int, default=0, help="patterns that the ideal observer looks at")
     add("--spacing", type=float, default=0.33, help="of its library, degrees")
     cache = Path(tempfile.gettempdir()) / "pyxem_cnn_accuracy"

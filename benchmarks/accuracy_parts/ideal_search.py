@@ -146,7 +146,8 @@ def _correlate(library: torch.Tensor, data: torch.Tensor) -> tuple[torch.Tensor,
 def _best(score: torch.Tensor, turn: torch.Tensor, zones: np.ndarray, n_best: int) -> Candidates:
     """Return the best zone axes of every pattern with their in-plane angles."""
     n_patterns = score.shape[-1]
-    value, index = score.reshape(-1, n_patterns).topk(n_best, dim=0)  # (n_best, N)
+    score = score.reshape(-1, n_patterns)
+    value, index = score.topk(min(n_best, len(score)), dim=0)  # (n_best, N)
     turn = turn.reshape(-1, n_patterns).gather(0, index).numpy()
     zone, mirrored = np.divmod(index.numpy(), 2)
     orientations = zones[zone]
