@@ -194,16 +194,16 @@ def refine_orientation_cnn(
     simulator
         "dynamical" for Bloch waves, or "kinematic".
     rerank
-        Whether the orientations of a point and their twins compete. Otherwise each keeps its place and
-        is moved only.
+        Whether the orientations of a point and their twins compete. Otherwise each keeps its place
+        and is moved only.
     refine_calibration
-        Whether centre, scale and ellipticity are fitted to a sample of confident patterns first, and
-        the range of thicknesses is narrowed to those found there.
+        Whether centre, scale and ellipticity are fitted to a sample of confident patterns first,
+        and the range of thicknesses is narrowed to those found there.
     electrons_per_count
         Of the detector: likelihoods need electrons.
     navigation_mask, signal_mask, geometry, find_center, beam_shift
-        As when the scan was mapped, see :meth:`get_orientation_map_cnn`. Points that are left out keep
-        their orientations.
+        As when the scan was mapped, see :meth:`get_orientation_map_cnn`. Points that are left out
+        keep their orientations.
     settings
         How far and how finely to search.
     show_progressbar
@@ -212,12 +212,12 @@ def refine_orientation_cnn(
     Returns
     -------
     crystal_map
-        As `xmap`, with new rotations. ``prop`` has, of shape (points, n_best), ``refined_score``, the
-        probability among all orientations that were fitted; ``log_likelihood`` for each electron,
-        above that of a background without spots; ``thickness`` in angstrom, NaN for kinematic patterns;
-        ``moved``, the angle in degrees from the orientation that it was refined from; ``origin``, the
-        rank of that; ``scores``, its score. ``electrons`` (points,) are those outside the direct
-        beam. The attribute ``geometry`` is the one used, fitted or not.
+        As `xmap`, with new rotations. ``prop`` has, of shape (points, n_best), ``refined_score``,
+        the probability among all orientations that were fitted; ``log_likelihood`` for each
+        electron, above that of a background without spots; ``thickness`` in angstrom, NaN for
+        kinematic patterns; ``moved``, the angle in degrees from the orientation that it was refined
+        from; ``origin``, the rank of that; ``scores``, its score. ``electrons`` (points,) are those
+        outside the direct beam. The attribute ``geometry`` is the one used, fitted or not.
 
     Raises
     ------

@@ -1,0 +1,1 @@
+"""Refinement of orientations against simulated patterns, point by point."""

@@ -1,0 +1,87 @@
+"""Where to look for the orientation of a pattern: what was found and its pseudo-symmetric twins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pyxem_cnn.rotations import about_z, disorientation_angle, multiply, zone_axis
+
+if TYPE_CHECKING:
+    from pyxem_cnn.phases import CrystalStructure
+
+__all__ = ["Twins", "first_of_each"]
+
+
+class Twins:
+    """Orientations whose patterns are nearly those of given ones.
+
+    Parameters
+    ----------
+    crystal
+        The structure.
+    n_zones
+        How many zone axes nearby a turn of the crystal by 180 degrees is tried about.
+    """
+
+    def __init__(self, crystal: CrystalStructure, n_zones: int = 2) -> None:
+        from pyxem_cnn.simulation.bloch_waves.beam_selection import low_index_zones
+
+        zones = low_index_zones(crystal)
+        length = np.linalg.norm(zones, axis=1)
+        unit = zones / length[:, None]
+        # A turn by 180 degrees about a two-fold axis of the crystal leads to the same orientation.
+        two_fold = np.concatenate([np.zeros((len(unit), 1)), unit], axis=-1)
+        alike = np.abs(two_fold @ crystal.symmetry_quaternions().T).max(axis=1)
+        self._length, self._unit = length[alike < 1 - 1e-6], unit[alike < 1 - 1e-6]
+        self.n_zones = min(n_zones, len(self._unit))
+
+    def __call__(self, quaternions: np.ndarray) -> np.ndarray:
+        """Return orientations with their twins.
+
+        Parameters
+        ----------
+        quaternions
+            Lab to crystal, shape (..., 4).
+
+        Returns
+        -------
+        candidates
+            Shape (..., 2 + n_zones, 4): as given; turned by 180 degrees about the beam; turned by
+            180 degrees about each of the nearest low-index zone axes [uvw], C2[uvw] O.
+        """
+        along = zone_axis(quaternions) @ self._unit.T
+        sine = np.sqrt(np.clip(1 - along**2, 0, None))
+        # Longer lattice vectors, which fewer reflections belong to, have to be nearer.
+        nearest = np.argsort(sine * self._length, axis=-1)[..., : self.n_zones]
+        two_fold = np.concatenate([np.zeros((*nearest.shape, 1)), self._unit[nearest]], axis=-1)
+        about_zone = multiply(two_fold, quaternions[..., None, :])
+        about_beam = multiply(quaternions, about_z(np.array(np.pi)))
+        return np.concatenate(
+            [quaternions[..., None, :], about_beam[..., None, :], about_zone], axis=-2
+        )
+
+
+def first_of_each(quaternions: np.ndarray, symmetry: np.ndarray, degrees: float) -> np.ndarray:
+    """Return which orientations differ from all before them.
+
+    Parameters
+    ----------
+    quaternions
+        Shape (n, m, 4), the more important ones first; NaN where there is none.
+    symmetry
+        Proper rotations of the group, shape (s, 4).
+    degrees
+        Below this angle, orientations are the same.
+
+    Returns
+    -------
+    kept
+        Booleans, shape (n, m).
+    """
+    kept = np.isfinite(quaternions).all(-1)
+    for j in range(1, quaternions.shape[1]):
+        angle = disorientation_angle(quaternions[:, :j], quaternions[:, j, None], symmetry)
+        kept[:, j] &= ~((angle < np.deg2rad(degrees)) & kept[:, :j]).any(1)
+    return kept
