@@ -163,7 +163,7 @@ class Conditions:
             relrod_width=_capped(self.relrod_width, 0.4 * slab),
             center_error=min(self.center_error, 0.15 * nearest),
             position_spread=min(self.position_spread, 0.02 * nearest),
-            half_width=(max(0.5 * grid.k_max, 1.8 * nearest), 1.6 * grid.k_max),
+            half_width=(max(0.6 * grid.k_max, 1.8 * nearest), 1.8 * grid.k_max),
         )
         return fitted._dynamical(library) if library.is_dynamical else fitted
 

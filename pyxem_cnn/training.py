@@ -170,8 +170,8 @@ def train(
     convergence_angle
         Half angle of the probe cone, mrad; 0 for a parallel beam.
     precession_angle
-        In degrees. With several angles, such as (0, 0.6), one model serves all of them; two thirds
-        of its patterns are of the first.
+        In degrees. With several angles, such as (0, 0.6), one model serves all of them;
+        three quarters of its patterns are of the first.
     thicknesses
         Smallest and largest thickness of the specimen, angstrom.
     simulation

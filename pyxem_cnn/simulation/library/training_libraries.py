@@ -29,7 +29,7 @@ _MARGIN = 1.05
 _HELD_OUT_ZONE_AXES, _HELD_OUT_TILTS, _HELD_OUT_BEAMS = 1000, 19, 1.5
 _HELD_OUT_SEED = 1_000_003
 # Share of the patterns that are of the first of several precession angles.
-_USUAL_SHARE = 2 / 3
+_USUAL_SHARE = 3 / 4
 
 
 class Simulation(NamedTuple):
@@ -226,7 +226,7 @@ def _dynamical(
 
 
 def _share_of_setting(i: int, n: int) -> float:
-    """Return the share of patterns of a setting: the first, usual one, has two thirds."""
+    """Return the share of patterns of a setting: the first, usual one, has three quarters."""
     if n == 1:
         return 1.0
     return _USUAL_SHARE if i == 0 else (1 - _USUAL_SHARE) / (n - 1)
