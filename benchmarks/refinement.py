@@ -117,6 +117,7 @@ def main():
     parser.add_argument("--patterns", type=int, default=100)
     parser.add_argument("--doses", default="inf,1e4,1e3,300", help="electrons, inf for no noise")
     parser.add_argument("--simulator", choices=("dynamical", "kinematic"), default="dynamical")
+    parser.add_argument("--rerank-only", action="store_true", help="not with ranks kept as well")
     parser.add_argument("--seed", type=int, default=5)
     options = parser.parse_args()
     from pyxem.signals import ElectronDiffraction2D
@@ -142,6 +143,8 @@ def main():
         before = errors(xmap, truth, symmetry)
         told("before", before)
         for name, rerank in (("refined, ranks kept", False), ("refined, re-ranked", True)):
+            if options.rerank_only and not rerank:
+                continue
             start = time.process_time()
             refined = scan.refine_orientation_cnn(
                 xmap, model, geometry=geometry, rerank=rerank, simulator=options.simulator,
