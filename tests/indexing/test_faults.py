@@ -117,7 +117,7 @@ class TestDamagedChunk:
 
     def test_that_is_divided(self, run, stored, right, scan, monkeypatch):
         """No block lies in two chunks, so that no good pattern is lost with a bad one."""
-        monkeypatch.setattr(blocks, "_BLOCK_BYTES", 2 * scan.data[0, 0].nbytes)
+        monkeypatch.setattr("pyxem_cnn.indexing.chunks._BLOCK_BYTES", 2 * scan.data[0, 0].nbytes)
         data = stored(chunks=(1, 3, *SHAPE), damage=("0.0.0.0",))
         with pytest.warns(UserWarning, match=r"3 of 12 .* \[0:1, 0:3\]"):
             xmap = run(data, on_read_error="skip")

@@ -18,7 +18,7 @@ from pyxem.signals import Diffraction2D, ElectronDiffraction2D
 
 import pyxem_cnn  # noqa: F401  (attaches the methods)
 from pyxem_cnn.detector.geometry import electron_wavelength
-from pyxem_cnn.indexing import scan as blocks
+from pyxem_cnn.indexing import chunks as blocks
 from tests.indexing.conftest import CENTER, SCALE
 
 SIZE = 48

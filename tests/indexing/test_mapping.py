@@ -165,7 +165,7 @@ class TestLazy:
         assert prediction.model_info[0]["sha256"] == model.sha256
 
     def test_large_chunks_are_cut(self, run, scan, reference, monkeypatch):
-        from pyxem_cnn.indexing import scan as blocks
+        from pyxem_cnn.indexing import chunks as blocks
 
         monkeypatch.setattr(blocks, "_BLOCK_BYTES", 2 * scan.data[0, 0].nbytes)
         for data in (scan.data, da.from_array(scan.data, chunks=-1)):
