@@ -2,8 +2,9 @@
 
 Real patterns are not part of the repository; give their folder with --data. For example:
 
-    python benchmarks/others_patterns.py --si si.pt --bcc bcc.pt --fcc fcc.pt
-    python benchmarks/others_patterns.py --gold gold.pt --cinchonine cinchonine.pt --data DATA
+    python benchmarks/others_patterns.py --si si_200kV --steel steel_200kV --data DATA
+
+Real patterns of known orientations: see real_patterns.py.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def si_grains(model, n_scans=20):
     report(f"si_grains, {n_scans} scans, by grain", plain, modulo)
 
 
-def fe_multi_phase(models, n_scans=10):
+def fe_multi_phase(model, n_scans=10):
     """pyxem.data.fe_multi_phase_grains: bcc and fcc iron; not flipped, so y is down."""
     from orix.quaternion import Rotation
     from pyxem.data import fe_multi_phase_grains as make
@@ -74,21 +75,21 @@ def fe_multi_phase(models, n_scans=10):
         scan = make(num_grains=2)
         grains = grain_numbers(4, 20)
         xmap = scan.get_orientation_map_cnn(
-            models, geometry={"center": (64, 64), "flip_y": True}, show_progressbar=False
+            model, geometry={"center": (64, 64), "flip_y": True}, show_progressbar=False
         )
         phase = xmap.phase_id.reshape(grains.shape)
         found = xmap.rotations.data.reshape(*grains.shape, 4)
         for i in np.unique(grains):
             here = grains == i
             right.append(np.mean(phase[here] == i // 2))
-            a, b = degrees_off(truth[i], found[here], models[i // 2])
+            a, b = degrees_off(truth[i], found[here], model)
             plain.append(a.mean())
             modulo.append(b.mean())
     print(f"fe_multi_phase_grains, {n_scans} scans: phase right in {100 * np.mean(right):.0f} %")
     report("fe_multi_phase_grains, by grain", plain, modulo)
 
 
-def real_grain_map(models, data, size=45):
+def real_grain_map(model, data, size=45):
     """Fill a real map of ferrite (bcc) and austenite (fcc) with patterns made by diffsims."""
     from orix import io
     from pyxem.signals import ElectronDiffraction2D
@@ -101,18 +102,18 @@ def real_grain_map(models, data, size=45):
     phase = np.where(steel.phase_id == 2, 0, 1)
     detector = Detector()
     patterns = np.empty((len(rotations), *detector.shape), dtype=np.float32)
-    for i, model in enumerate(models):
+    for i, one in enumerate(model.phases):
         here = phase == i
-        patterns[here] = expected_patterns(rotations[here], detector, seed=i, phase=model.phase)
+        patterns[here] = expected_patterns(rotations[here], detector, seed=i, phase=one)
     counts = np.random.default_rng(0).poisson(patterns).astype(np.uint16)
     scan = ElectronDiffraction2D(counts.reshape(size, size, *detector.shape))
     xmap = scan.get_orientation_map_cnn(
-        models,
+        model,
         geometry={"center": detector.center, "scale": detector.scale, "beam_energy": 200},
         show_progressbar=False,
     )
     right = xmap.phase_id == phase
-    plain, modulo = degrees_off(rotations, xmap.rotations.data, models[0])
+    plain, modulo = degrees_off(rotations, xmap.rotations.data, model)
     print(f"steel map, {size} x {size} points: phase right in {100 * right.mean():.1f} %")
     for i, name in enumerate(("ferrite", "austenite")):
         report(f"steel map, {name}", plain[phase == i], modulo[phase == i])
@@ -128,60 +129,6 @@ def real_blo(model, data):
     print(f"astar .blo ({scan}): {xmap.size} points mapped, scores {scores}")
 
 
-def real_gold(model, data):
-    """Gold near [100], 20 kV, distorted."""
-    from pyxem.signals import ElectronDiffraction2D
-
-    for name in ("distorted_saed_pattern", "distorted_cbed_pattern"):
-        pattern = ElectronDiffraction2D(np.load(data / f"spots/au100_20keV_saed/{name}.npy"))
-        xmap = pattern.get_orientation_map_cnn(
-            model,
-            n_best=3,
-            geometry={"scale": 0.0084, "beam_energy": 20},
-            find_center=True,
-            show_progressbar=False,
-        )
-        zones = zone_axis(xmap.rotations.data[0])
-        angles = np.rad2deg(np.arccos(np.abs(zones).max(axis=-1)))
-        listed = ", ".join(
-            f"{angle:.1f} deg (score {score:.2f})"
-            for angle, score in zip(angles, xmap.prop["scores"][0], strict=True)
-        )
-        print(f"gold {name}: zone axis off <100> by {listed}")
-
-
-def real_cinchonine(model, data):
-    """Continuous rotation of cinchonine; truth refined from all reflections by another program."""
-    from pyxem.signals import ElectronDiffraction2D
-
-    archive = np.load(data / "spots/cinchonine_3ded/frames_000_149.npz")
-    for frames in (10, 20):
-        n = len(archive["patterns"]) // frames
-        parts = archive["patterns"][: n * frames].reshape(n, frames, 512, 512)
-        summed = parts.sum(1, dtype=np.float32)
-        truth = archive["quaternion"][frames // 2 :: frames][:n]
-        geometry = {
-            "scale": float(archive["scale_invA_per_px"]),
-            "center": tuple(archive["beam_centre_colrow"]),
-            "beam_energy": float(archive["voltage_kV"]),
-            # The gaps between the detector's tiles, and its dead border, never count anything.
-            "mask": summed.max(axis=0) == 0,
-        }
-        scan = ElectronDiffraction2D(summed)
-        spots = scan.subtract_diffraction_background(
-            "difference of gaussians", min_sigma=1, max_sigma=8, inplace=False
-        )
-        spots.data = spots.data.clip(0)
-        for name, signal in (("raw", scan), ("background removed", spots)):
-            xmap = signal.get_orientation_map_cnn(
-                model, n_best=5, geometry=geometry, show_progressbar=False
-            )
-            plain, modulo = degrees_off(truth[:, None], xmap.rotations.data, model)
-            title = f"cinchonine, {frames} frames summed, {name}"
-            report(title, plain[:, 0], modulo[:, 0])
-            report(f"{title}, best of 5", np.nanmin(plain, axis=1), np.nanmin(modulo, axis=1))
-
-
 def report(what, plain, modulo):
     """Print two error summaries."""
     print(f"{what}: {summarize_errors(np.asarray(plain))}")
@@ -194,26 +141,22 @@ def report(what, plain, modulo):
 def main():
     """Run what models were given for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("si", "bcc", "fcc", "gold", "cinchonine"):
-        parser.add_argument(f"--{name}", help=f"model file for {name}")
+    parser.add_argument("--si", help="model of silicon, 200 kV")
+    parser.add_argument("--steel", help="model of ferrite and austenite, in this order, 200 kV")
     parser.add_argument("--data", type=Path, help="folder of real patterns")
     options = parser.parse_args()
     models = {k: pyxem_cnn.load_model(v) for k, v in vars(options).items() if v and k != "data"}
     if "si" in models:
         si_grains(models["si"])
-    if {"bcc", "fcc"} <= set(models):
-        fe_multi_phase([models["bcc"], models["fcc"]])
+    if "steel" in models:
+        fe_multi_phase(models["steel"])
     if options.data is None:
-        print("no --data: real patterns are left out")
+        print("no --data: real grain maps and patterns are left out")
         return
-    if {"bcc", "fcc"} <= set(models):
-        real_grain_map([models["bcc"], models["fcc"]], options.data)
+    if "steel" in models:
+        real_grain_map(models["steel"], options.data)
     if "si" in models:
         real_blo(models["si"], options.data)
-    if "gold" in models:
-        real_gold(models["gold"], options.data)
-    if "cinchonine" in models:
-        real_cinchonine(models["cinchonine"], options.data)
 
 
 if __name__ == "__main__":
