@@ -17,7 +17,7 @@ import numpy as np
 
 import pyxem_cnn
 from pyxem_cnn.metrics import summarize_errors
-from pyxem_cnn.rotations import disorientation_angle, multiply, zone_axis
+from pyxem_cnn.rotations import disorientation_angle, multiply
 
 TURN_ABOUT_BEAM = np.array([0.0, 0.0, 0.0, 1.0])
 

@@ -2,11 +2,11 @@
 
     python benchmarks/real_patterns.py --data DATA --folder MODELS --figure real_patterns.png
 
-Cinchonine (continuous rotation, 200 kV; the orientation of each frame was refined by another program
-from all reflections) and gold (one crystal on [100], 20 kV). The patterns are not part of the repository.
-The models are trained here and kept in the folder. Of cinchonine only the lattice and the space group
-are told: its atoms are placed at random, and training scatters intensities so widely that only the
-places of the spots count.
+Cinchonine (continuous rotation, 200 kV; the orientation of each frame was refined by another
+program from all reflections) and gold (one crystal on [100], 20 kV). The patterns are not part of
+the repository. The models are trained here and kept in the folder. Of cinchonine only the lattice
+and the space group are told: its atoms are placed at random, and training scatters intensities so
+widely that only the places of the spots count.
 """
 
 from __future__ import annotations
