@@ -87,6 +87,8 @@ class BatchRefiner:
         Whether orientations and their twins compete; otherwise each keeps its place.
     to_scan
         Quaternion on the lab side from the detector's to the scan's frame; None where they are one.
+    polarity
+        Whether orientations count modulo the point group, not the Laue group.
     """
 
     operator: ResamplingOperator
@@ -94,6 +96,7 @@ class BatchRefiner:
     electrons_per_count: float
     rerank: bool
     to_scan: np.ndarray | None = None
+    polarity: bool = False
 
     def __call__(
         self,
@@ -212,7 +215,7 @@ class BatchRefiner:
             own = phases == number
             if own.any():
                 only = np.where(own[..., None], quaternions, np.nan)
-                symmetry = search.fit.source.crystal.symmetry_quaternions()
+                symmetry = search.fit.source.crystal.symmetry_quaternions(self.polarity)
                 kept |= first_of_each(only, symmetry, _SAME)
         return kept
 
@@ -224,7 +227,7 @@ class BatchRefiner:
         moved = np.full(origin.shape, np.nan)
         for number, search in enumerate(self.searches):
             own = (phases == number) & (origin >= 0)
-            symmetry = search.fit.source.crystal.symmetry_quaternions()
+            symmetry = search.fit.source.crystal.symmetry_quaternions(self.polarity)
             moved[own] = np.rad2deg(disorientation_angle(start[own], quaternions[own], symmetry))
         return moved
 

@@ -22,20 +22,33 @@ class Twins:
     crystal
         The structure.
     n_zones
-        How many zone axes nearby a turn of the crystal by 180 degrees is tried about.
+        How many zone axes nearby a turn of the crystal by 180 degrees is tried about. 0 for no
+        pseudo-symmetric twins at all.
+
+    Attributes
+    ----------
+    is_twin
+        For each place of a family, whether it is another orientation modulo the Laue group.
     """
 
     def __init__(self, crystal: CrystalStructure, n_zones: int = 2) -> None:
         from pyxem_cnn.simulation.bloch_waves.beam_selection import low_index_zones
 
+        laue = crystal.symmetry_quaternions()
         zones = low_index_zones(crystal)
         length = np.linalg.norm(zones, axis=1)
         unit = zones / length[:, None]
         # A turn by 180 degrees about a two-fold axis of the crystal leads to the same orientation.
         two_fold = np.concatenate([np.zeros((len(unit), 1)), unit], axis=-1)
-        alike = np.abs(two_fold @ crystal.symmetry_quaternions().T).max(axis=1)
-        self._length, self._unit = length[alike < 1 - 1e-6], unit[alike < 1 - 1e-6]
+        is_other = ~_is_among(two_fold, laue)
+        self._length, self._unit = length[is_other], unit[is_other]
         self.n_zones = min(n_zones, len(self._unit))
+        # Dynamical patterns of a crystal without inversion centre tell it from its inverse.
+        point = crystal.symmetry_quaternions(polarity=True)
+        self._inverse = laue[~_is_among(laue, point)][:1]
+        self.is_twin = np.repeat(
+            [False, True], [1 + len(self._inverse), (1 + self.n_zones) * (n_zones > 0)]
+        )
 
     def __call__(self, quaternions: np.ndarray) -> np.ndarray:
         """Return orientations with their twins.
@@ -47,10 +60,14 @@ class Twins:
 
         Returns
         -------
-        candidates
-            Shape (..., 2 + n_zones, 4): as given; turned by 180 degrees about the beam; turned by
-            180 degrees about each of the nearest low-index zone axes [uvw], C2[uvw] O.
+        family
+            Shape (..., n, 4): as given; for crystals without inversion centre, the one that is the
+            same modulo the Laue group only; turned by 180 degrees about the beam; turned by 180
+            degrees about each of the nearest low-index zone axes [uvw], C2[uvw] O.
         """
+        own = [quaternions, *(multiply(one, quaternions) for one in self._inverse)]
+        if not self.is_twin.any():
+            return np.stack(own, axis=-2)
         along = zone_axis(quaternions) @ self._unit.T
         sine = np.sqrt(np.clip(1 - along**2, 0, None))
         # Longer lattice vectors, which fewer reflections belong to, have to be nearer.
@@ -58,9 +75,12 @@ class Twins:
         two_fold = np.concatenate([np.zeros((*nearest.shape, 1)), self._unit[nearest]], axis=-1)
         about_zone = multiply(two_fold, quaternions[..., None, :])
         about_beam = multiply(quaternions, about_z(np.array(np.pi)))
-        return np.concatenate(
-            [quaternions[..., None, :], about_beam[..., None, :], about_zone], axis=-2
-        )
+        return np.concatenate([np.stack([*own, about_beam], axis=-2), about_zone], axis=-2)
+
+
+def _is_among(quaternions: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return which rotations (n, 4) are some of others (m, 4), shape (n,)."""
+    return np.abs(quaternions @ others.T).max(axis=1) > 1 - 1e-6
 
 
 def first_of_each(quaternions: np.ndarray, symmetry: np.ndarray, degrees: float) -> np.ndarray:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyxem_cnn.indexing.refinement.spot_sources import SpotSource
     from pyxem_cnn.model import OrientationModel
 
-__all__ = ["grid_for", "make_sources", "phase_numbers"]
+__all__ = ["as_list", "grid_for", "make_sources", "phase_numbers"]
 
 # Beams that reach this far beyond the grid scatter back into it.
 _BEYOND = 1.25
@@ -59,20 +59,24 @@ def make_sources(
             check_voltage(_named(one), geometry)
             sources.append(_of_simulator(one, simulator, grid, settings))
             continue
-        for model in as_models(one):
-            check_voltage(model, geometry)
-            sources += [
-                _of_model(model, crystal, simulator, grid, settings) for crystal in model.crystals
-            ]
+        check_voltage(one, geometry)
+        sources += [_of_model(one, crystal, simulator, grid, settings) for crystal in one.crystals]
     return sources
 
 
 def as_list(given: Any) -> list[Any]:
-    """Return one or several models or simulators as a list."""
+    """Return one or several simulators and models, loading those given by name, as a list.
+
+    Parameters
+    ----------
+    given
+        As in `make_sources`.
+    """
     several = isinstance(given, Sequence) and not isinstance(given, str)
     if several and not given:
         raise ValueError(given_expected("model", given, "at least one model or simulator"))
-    return list(given) if several else [given]
+    listed = list(given) if several else [given]
+    return [one if isinstance(one, BlochWaveSimulator) else as_models(one)[0] for one in listed]
 
 
 def grid_for(given: Any) -> PolarGrid:
@@ -85,9 +89,8 @@ def grid_for(given: Any) -> PolarGrid:
     """
     for one in as_list(given):
         if not isinstance(one, BlochWaveSimulator):
-            grid = as_models(one)[0].grid
-            if isinstance(grid, PolarGrid):
-                return grid
+            if isinstance(one.grid, PolarGrid):
+                return one.grid
     return PolarGrid()
 
 

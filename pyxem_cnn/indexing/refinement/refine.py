@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from pyxem_cnn._checks import check_positive, check_type, given_expected
 from pyxem_cnn.detector.polar import ResamplingOperator
 from pyxem_cnn.indexing import scan
 from pyxem_cnn.indexing.refinement.batch import BatchRefiner, Refined
-from pyxem_cnn.indexing.refinement.phases import grid_for, make_sources, phase_numbers
+from pyxem_cnn.indexing.refinement.phases import as_list, grid_for, make_sources, phase_numbers
 from pyxem_cnn.indexing.refinement.scan import MapArrays, refine_scan
 from pyxem_cnn.indexing.refinement.search import PhaseSearch
 from pyxem_cnn.indexing.refinement.settings import RefinementSettings
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pyxem_cnn.indexing.refinement.spot_sources import SpotSource
 
 __all__ = ["refine_orientation"]
-
-_logger = logging.getLogger(__name__)
 
 
 def refine_orientation(
@@ -56,6 +54,10 @@ def refine_orientation(
     check_points(xmap, signal)
     geometry = scan.resolve_geometry(signal, geometry, signal_mask, find_center)
     geometry, shifts = scan.beam_positions(signal, geometry, find_center, beam_shift)
+    model = as_list(model)
+    if not rerank:
+        # No twin takes the place of an orientation.
+        settings = replace(settings, twins=False)
     grid = grid_for(model)
     sources = make_sources(model, simulator, grid, settings, geometry)
     given = arrays_of(xmap, sources)
@@ -69,6 +71,7 @@ def refine_orientation(
         electrons_per_count,
         rerank,
         frame_of(xmap, geometry),
+        getattr(xmap, "group", "Laue") == "point",
     )
     if refine_calibration or settings.spot_sigma is None:
         from pyxem_cnn.indexing.refinement.calibration import fit_shared

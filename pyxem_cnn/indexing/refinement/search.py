@@ -68,13 +68,13 @@ class PhaseSearch:
     nodes: Nodes
     fine: Nodes
     settings: RefinementSettings
-    twins: Twins | None = field(init=False)
+    twins: Twins = field(init=False)
     apertures: Apertures = field(init=False)
 
     def __post_init__(self) -> None:
         """Prepare what depends on the phase and the grid only."""
         crystal = self.fit.source.crystal
-        object.__setattr__(self, "twins", Twins(crystal) if self.settings.twins else None)
+        object.__setattr__(self, "twins", Twins(crystal, 2 if self.settings.twins else 0))
         _, _, offset = self.fit.source.calculate(
             np.array([[1.0, 0, 0, 0]]), np.full((1, 1), self.fit.source.depths[0])
         )
@@ -121,11 +121,6 @@ class PhaseSearch:
             replace(self.fit, spot_sigma=spot_sigma), self.nodes, self.fine, self.settings
         )
 
-    @property
-    def _n_family(self) -> int:
-        """How many an orientation and its twins are."""
-        return 1 if self.twins is None else self.twins.n_zones + 2
-
     def candidates(self, quaternions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return pattern (c,), orientation (c, 4) and place in its family (c,) of all candidates.
 
@@ -136,13 +131,13 @@ class PhaseSearch:
         """
         n, n_best = quaternions.shape[:2]
         filled = np.where(np.isfinite(quaternions), quaternions, [1.0, 0, 0, 0])
-        family = filled[..., None, :] if self.twins is None else self.twins(filled)
+        family = self.twins(filled)  # (n, n_best, members, 4)
         family[~np.isfinite(quaternions).all(-1)] = np.nan
         # The found ones first, then the twins of the best, and so on.
         number = np.arange(n_best * family.shape[2]).reshape(n_best, -1)
         order = np.concatenate([number[:, 0], number[:, 1:].ravel()])
         flat = family.reshape(n, -1, 4)[:, order]
-        kept = first_of_each(flat, self.fit.source.crystal.symmetry_quaternions(), _SAME)
+        kept = first_of_each(flat, self.nodes.symmetry, _SAME)
         pattern, place = np.nonzero(kept)
         return pattern, flat[pattern, place], order[place]
 
@@ -162,7 +157,8 @@ class PhaseSearch:
         sector, operations = self.nodes.to_sector(candidate)
         maps = self.apertures(data.counts, data.share)
         s = self.settings
-        is_own = number % self._n_family == 0
+        origin, place = np.divmod(number, len(self.twins.is_twin))
+        is_own = place == 0
         everything = np.arange(len(pattern))
         radius = s.search_radius
         which, start = self._tried(maps, pattern, everything, sector, self.nodes, radius, radius)
@@ -181,7 +177,7 @@ class PhaseSearch:
         back = multiply(conjugate(operations[which]), fits.quaternions)
         return _by_pattern(
             len(quaternions), pattern[which], fits._replace(quaternions=back),
-            np.divmod(number[which], self._n_family),
+            (origin[which], self.twins.is_twin[place[which]]),
         )  # fmt: skip
 
     def _deep(
@@ -278,7 +274,7 @@ def _by_pattern(
     at = pattern[order], place
     found.quaternions[at] = fits.quaternions[order]
     found.depths[at], found.gain[at] = fits.depths[order], fits.gain[order]
-    found.origin[at], found.is_twin[at] = origin[0][order], origin[1][order] > 0
+    found.origin[at], found.is_twin[at] = origin[0][order], origin[1][order]
     return found
 
 

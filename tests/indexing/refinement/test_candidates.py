@@ -55,3 +55,16 @@ def test_first_of_each_knows_symmetry(rng) -> None:
     given = np.stack([q, multiply(symmetry[5], q), other, np.full_like(q, np.nan)], axis=1)
     kept = first_of_each(given, symmetry, 0.5)
     assert np.array_equal(kept, np.tile([True, False, True, False], (3, 1)))
+
+
+def test_crystals_without_inversion_centre_have_one_more(rng) -> None:
+    phase = crystal("gaas")
+    q = random_quaternions(5, rng)
+    twins = Twins(phase)
+    inverse = twins(q)[:, 1]
+    assert list(twins.is_twin) == [False, False, True, True, True]
+    laue, point = (phase.symmetry_quaternions(polarity=p) for p in (False, True))
+    assert disorientation_angle(q, inverse, laue) == pytest.approx(0, abs=1e-6)
+    assert np.rad2deg(disorientation_angle(q, inverse, point)).min() > 20
+    assert Twins(phase, 0)(q).shape == (5, 2, 4)
+    assert Twins(crystal("cubic"), 0)(q).shape == (5, 1, 4)
