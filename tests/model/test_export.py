@@ -165,6 +165,13 @@ class TestBothForms:
         assert set(outputs) == {"logits"}
         assert not caplog.records
 
+    def test_another_device(self, exported, patterns):
+        """torch's device without memory refuses whatever was left on the CPU."""
+        module = load_program(exported.to_bytes(), "it", "meta")
+        outputs = module(*(torch.as_tensor(array).to("meta") for array in patterns))
+        assert outputs["logits"].device.type == "meta"
+        assert outputs["logits"].shape == (4, N_CLASSES)
+
 
 class TestWhereItComesFrom:
     def test_a_loaded_file_of_another_network(self, model, tmp_path):
