@@ -19,6 +19,9 @@ _logger = logging.getLogger(__name__)
 
 # Raw bytes of the patterns that one task reads at most.
 _BLOCK_BYTES = 64 * 2**20
+# Blocks of fewer patterns cost dask, networks and stores more than the patterns do. Where a scan
+# has many such chunks, several make a block.
+_FEW_PATTERNS, _MANY_CHUNKS = 64, 1000
 # Chunks of a lazy scan are read as a whole, by each thread one: larger ones are worth a warning.
 _CHUNK_BYTES = 512 * 2**20
 
@@ -40,7 +43,8 @@ def in_blocks(data: Any) -> da.Array:
     ----------
     data
         Patterns of shape (navigation..., rows, columns), a NumPy or a dask array. Chunks of a
-        lazy scan stay as they are on disk, unless they cut the detector or are large.
+        lazy scan stay as they are on disk, unless they cut the detector, are large, or are small
+        and many.
     """
     import dask.array as da
 
@@ -52,7 +56,11 @@ def in_blocks(data: Any) -> da.Array:
     if np.prod(largest, dtype=np.int64) > patterns_at_once:
         block = _blocks_of(largest, patterns_at_once)
         pairs = zip(data.chunks[:-2], block, strict=True)
-        data = data.rechunk((*(_divided(sizes, n) for sizes, n in pairs), -1, -1))
+        return data.rechunk((*(_divided(sizes, n) for sizes, n in pairs), -1, -1))
+    at_once = min(_FEW_PATTERNS, patterns_at_once) // int(np.prod(largest, dtype=np.int64))
+    if data.npartitions > _MANY_CHUNKS and at_once > 1:
+        pairs = zip(data.chunks[:-2], _blocks_of(data.numblocks[:-2], at_once), strict=True)
+        data = data.rechunk((*(_joined(sizes, n) for sizes, n in pairs), -1, -1))
     return data
 
 
@@ -119,6 +127,11 @@ def _views(data: np.ndarray, chunks: tuple[int, ...]) -> da.Array:
     blocks = (data[block] for block in slices_from_chunks(sizes))
     meta = np.empty((0,) * data.ndim, dtype=data.dtype)
     return da.Array(dict(zip(keys, blocks, strict=True)), name, sizes, meta=meta)
+
+
+def _joined(sizes: tuple[int, ...], n: int) -> tuple[int, ...]:
+    """Return the lengths of groups of ``n`` neighbouring chunks."""
+    return tuple(sum(sizes[start : start + n]) for start in range(0, len(sizes), n))
 
 
 def _divided(sizes: tuple[int, ...], n: int) -> tuple[int, ...]:

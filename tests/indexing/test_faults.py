@@ -16,7 +16,8 @@ import zarr
 from pyxem.signals import ElectronDiffraction2D
 
 import pyxem_cnn  # noqa: F401  (attaches the methods)
-from pyxem_cnn.indexing import scan as blocks
+from pyxem_cnn.indexing import chunks
+from pyxem_cnn.indexing.scan import warn_of_unindexed
 from pyxem_cnn.indexing.unreadable import skip_unreadable
 from tests.indexing.conftest import CENTER, SHAPE
 
@@ -117,7 +118,7 @@ class TestDamagedChunk:
 
     def test_that_is_divided(self, run, stored, right, scan, monkeypatch):
         """No block lies in two chunks, so that no good pattern is lost with a bad one."""
-        monkeypatch.setattr("pyxem_cnn.indexing.chunks._BLOCK_BYTES", 2 * scan.data[0, 0].nbytes)
+        monkeypatch.setattr(chunks, "_BLOCK_BYTES", 2 * scan.data[0, 0].nbytes)
         data = stored(chunks=(1, 3, *SHAPE), damage=("0.0.0.0",))
         with pytest.warns(UserWarning, match=r"3 of 12 .* \[0:1, 0:3\]"):
             xmap = run(data, on_read_error="skip")
@@ -244,16 +245,16 @@ class TestTruncatedBlockfile:
 class TestRegions:
     def test_of_one_pattern_and_a_line(self):
         with pytest.warns(UserWarning, match=r"1 of 1 .* first at \(\): .* lie in \[0:1\]\."):
-            blocks.warn_of_unindexed(np.array(True))
+            warn_of_unindexed(np.array(True))
         with pytest.warns(UserWarning, match=r"first at \(2,\): .* lie in \[4:6\], \[2:3\]\."):
-            blocks.warn_of_unindexed(np.isin(np.arange(9), (2, 4, 5)))
+            warn_of_unindexed(np.isin(np.arange(9), (2, 4, 5)))
 
     def test_many(self):
         bad = np.zeros((20, 20), dtype=bool)
         bad[::3, ::4] = True
         bad[5:10, 9:12] = True
         with pytest.warns(UserWarning, match=r"lie in \[5:10, 8:13\], .* and \d+ smaller regions"):
-            blocks.warn_of_unindexed(bad)
+            warn_of_unindexed(bad)
 
 
 class TestOddPatterns:
@@ -315,10 +316,44 @@ class TestOddArrays:
         if dtype == "u1":
             data = 255 * (data / data.max((2, 3), keepdims=True))
         data = np.asfortranarray(data.astype(dtype))
-        for chunks in ((1, 1, -1, -1), (2, 3, 20, 17)):
+        for stored in ((1, 1, -1, -1), (2, 3, 20, 17)):
             for on_read_error in ("raise", "skip"):
-                xmap = run(da.from_array(data, chunks=chunks), on_read_error=on_read_error)
+                xmap = run(da.from_array(data, chunks=stored), on_read_error=on_read_error)
                 assert_mapped_but(xmap, marked(), right)
+
+    def test_a_chunk_for_each_pattern(self, run, scan, right, monkeypatch):
+        """Many small chunks make blocks of several, damaged ones among them or not."""
+        monkeypatch.setattr(chunks, "_MANY_CHUNKS", 11)
+        monkeypatch.setattr(chunks, "_FEW_PATTERNS", 8)
+        data = da.from_array(scan.data, chunks=(1, 1, -1, -1))
+        assert chunks.in_blocks(data).chunks[:2] == ((2, 1), (4,))
+        assert chunks.in_blocks(data[:2]).numblocks[:2] == (2, 4)  # these are few
+        assert_mapped_but(run(data), marked(), right)
+
+        def fail(block, block_info=None):
+            if block_info[0]["chunk-location"][:2] == (1, 2):
+                raise OSError
+            return block
+
+        with pytest.warns(UserWarning, match=r"1 of 12 .* \[1:2, 2:3\]"):
+            xmap = run(data.map_blocks(fail, dtype="u2"), on_read_error="skip")
+        assert_mapped_but(xmap, marked((1, 2)), right)
+
+    @pytest.mark.parametrize(
+        ("shape", "stored", "expected"),
+        [
+            ((40, 100), (1, 1), (1, 64)),
+            ((40, 100), (2, 1), (2, 32)),
+            ((2000, 20), (1, 20), (3, 20)),
+            ((9, 20, 30), (1, 1, 2), (1, 2, 30)),
+            ((200, 200), (6, 6), (6, 6)),
+            ((20, 20), (1, 1), (1, 1)),
+        ],
+        ids=str,
+    )
+    def test_how_small_chunks_are_joined(self, shape, stored, expected):
+        data = da.zeros((*shape, 16, 16), chunks=(*stored, -1, -1), dtype="u1")
+        assert chunks.in_blocks(data).chunksize == (*expected, 16, 16)
 
     def test_chunks_that_lie(self, run, scan, right):
         """A chunk of another shape than announced counts as one that cannot be read."""
