@@ -102,23 +102,32 @@ class BlockFiles:
         OSError
             If the file is damaged.
         """
+        return self._read(self._open(name, "r"), name, index)
+
+    def states(self) -> dict[Index, str]:
+        """Return whether each block is "finished", "missing" or "damaged", by reading it."""
+        arrays = {name: self._open(name, "r") for name in self.trailing}
+        return {index: self._state(arrays, index) for index in self.layout.indices()}
+
+    def _state(self, arrays: dict[str, zarr.Array], index: Index) -> str:
+        """Return the state of one block."""
+        if not all(self.file_of(name, index).is_file() for name in arrays):
+            return "missing"
         try:
-            return self._open(name, "r")[self.layout.in_array(index)]
+            for name, array in arrays.items():
+                self._read(array, name, index)
+        except OSError:
+            return "damaged"
+        return "finished"
+
+    def _read(self, array: zarr.Array, name: str, index: Index) -> np.ndarray:
+        """Return a block of an open array."""
+        try:
+            return array[self.layout.in_array(index)]
         except (RuntimeError, ValueError) as error:
             file = self.file_of(name, index)
             remedy = "Repeat the mapping with this store: it makes up for what is damaged."
             raise OSError(f"{file} is damaged ({error}). {remedy}") from error
-
-    def state(self, index: Index) -> str:
-        """Return whether a block is "finished", "missing" or "damaged", by reading it."""
-        if not all(self.file_of(name, index).is_file() for name in self.trailing):
-            return "missing"
-        try:
-            for name in self.trailing:
-                self.read(name, index)
-        except OSError:
-            return "damaged"
-        return "finished"
 
     def remove(self, index: Index) -> None:
         """Remove the files of a damaged block, so that it can be written anew."""

@@ -68,7 +68,7 @@ class PredictionStore:
     @cached_property
     def states(self) -> dict[Index, str]:
         """State of every block, "finished", "missing" or "damaged", by its index."""
-        return {index: self.files.state(index) for index in self.files.layout.indices()}
+        return self.files.states()
 
     @property
     def damaged(self) -> list[Index]:

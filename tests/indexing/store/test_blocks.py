@@ -38,9 +38,9 @@ def write(files, values, index):
 
 def test_everything_comes_back_to_the_bit(files, values) -> None:
     for index in LAYOUT.indices():
-        assert files.state(index) == "missing"
+        assert files.states()[index] == "missing"
         assert write(pickle.loads(pickle.dumps(files)), values, index) == LAYOUT.n_patterns(index)
-        assert files.state(index) == "finished"
+        assert files.states()[index] == "finished"
     for name, expected in zip((PREDICTIONS, SHIFTS), values, strict=True):
         lazy = files.lazy(name, LAYOUT.indices())
         assert (lazy.shape, lazy.dtype) == (expected.shape, expected.dtype)
@@ -62,9 +62,9 @@ def test_a_block_is_finished_with_its_predictions(files, values) -> None:
     for name in files.trailing:
         content = files.file_of(name, (0, 0)).read_bytes()
         files.file_of(name, (0, 0)).unlink()
-        assert files.state((0, 0)) == "missing"
+        assert files.states()[(0, 0)] == "missing"
         files.file_of(name, (0, 0)).write_bytes(content)
-    assert files.state((0, 0)) == "finished"
+    assert files.states()[(0, 0)] == "finished"
     # The order in which they are written: a kill in between must not look finished.
     assert list(files.trailing)[-1] == PREDICTIONS
 
@@ -87,14 +87,14 @@ def test_damage_is_found_and_made_up_for(files, values, name, damage) -> None:
             "zeros": bytes(len(content)),
         }[damage]
     )
-    assert files.state((2, 0)) == "damaged"
+    assert files.states()[(2, 0)] == "damaged"
     with pytest.raises(OSError, match=rf"{name}/2\.0.* is damaged .*Repeat the mapping"):
         files.read(name, (2, 0))
-    assert [files.state(i) for i in LAYOUT.indices()].count("finished") == 5
+    assert [files.states()[i] for i in LAYOUT.indices()].count("finished") == 5
     files.remove((2, 0))
-    assert files.state((2, 0)) == "missing"
+    assert files.states()[(2, 0)] == "missing"
     write(files, values, (2, 0))
-    assert files.state((2, 0)) == "finished"
+    assert files.states()[(2, 0)] == "finished"
 
 
 def test_fewer_columns_of_an_earlier_version(tmp_path, rng) -> None:
@@ -119,7 +119,7 @@ def test_leftovers_of_a_kill(files, values) -> None:
     write(files, values, (0, 0))
     left = files.path / PREDICTIONS / "0.1.0.0.0123.partial"
     left.write_bytes(b"half a blo")
-    assert files.state((0, 1)) == "missing"
+    assert files.states()[(0, 1)] == "missing"
     files.remove_leftovers()
     assert not left.exists()
-    assert files.state((0, 0)) == "finished"
+    assert files.states()[(0, 0)] == "finished"
