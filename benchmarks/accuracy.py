@@ -31,7 +31,7 @@ from accuracy_parts.crystals import crystal_named
 from accuracy_parts.figure import plot_shares
 from accuracy_parts.ideal_observer import IdealObserver
 from accuracy_parts.images import Detector, count, expose
-from accuracy_parts.methods import Network
+from accuracy_parts.methods import Network, RefinedNetwork
 from accuracy_parts.own_sets import own_set
 from accuracy_parts.py4dstem import Py4DSTEM
 from accuracy_parts.report import LEGEND, average_over_seeds, markdown, write_csv
@@ -64,9 +64,13 @@ def methods(spots: SpotSet, detector: Detector, options: argparse.Namespace) -> 
         usable.append(Py4DSTEM(options.py4dstem, spots, detector))
     for path in options.model:
         try:
-            usable.append(Network(path, spots, detector))
+            network = Network(path, spots, detector)
         except ValueError as reason:
             print(f"{spots.name}: {reason}")
+            continue
+        usable.append(network)
+        if options.refine:
+            usable.append(RefinedNetwork(network, spots, detector))
     return usable
 
 
@@ -113,6 +117,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--model", action="append", default=[], help="model file or name; may be repeated")
+    add("--refine", action="store_true", help="models with refinement as well, half a second each")
     add("--intensities", action="append", default=[], help="file, such as linio2.npz, of abTEM's")
     add("--crystals", nargs="+", default=["LiNiO2", "Si", "Ti", "VO2"], help="to simulate")
     add("--abtem", help="Python of an environment with abTEM 1.0")

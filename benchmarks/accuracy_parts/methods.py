@@ -73,6 +73,43 @@ class Network:
         ]
 
 
+class RefinedNetwork:
+    """The same, its three best orientations refined; with pyxem's signals, as a user would.
+
+    Parameters
+    ----------
+    network
+        Alone.
+    spots
+        What will be looked at.
+    detector
+        Where.
+    """
+
+    def __init__(self, network: Network, spots: SpotSet, detector: Detector) -> None:
+        self.name = f"{network.name}, refined"
+        self.network = network
+        geometry = detector.geometry(spots.voltage)
+        values = {"center": geometry.center, "scale": detector.scale, "beam_energy": spots.voltage}
+        self._how = {"geometry": values, "show_progressbar": False}
+
+    def __call__(self, counts: np.ndarray) -> Found:
+        """Return the best orientation of every image."""
+        from pyxem.signals import ElectronDiffraction2D
+
+        model, scan = self.network.model, ElectronDiffraction2D(counts)
+        start = time.process_time()
+        xmap = scan.get_orientation_map_cnn(model, n_best=3, **self._how)
+        refined = scan.refine_orientation_cnn(xmap, model, **self._how)
+        seconds = time.process_time() - start
+        orientations = refined.rotations.data.reshape(len(counts), -1, 4)[:, 0]
+        orientations[refined.phase_id != self.network.phase] = np.nan
+        score, thickness = (
+            refined.prop[name].reshape(len(counts), -1)[:, 0] for name in ("scores", "thickness")
+        )
+        return Found(orientations, score, thickness, seconds)
+
+
 def _first(parts: list[Decoded], name: str) -> np.ndarray | None:
     """Return what stands in the field for the best orientations; None where there is nothing."""
     values = [getattr(part, name) for part in parts]

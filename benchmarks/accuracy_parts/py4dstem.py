@@ -43,7 +43,7 @@ class Py4DSTEM:
     spots: SpotSet
     detector: Detector
     step: float = 2.0
-    weakest: float = 5.0
+    weakest: float = 2.0
     relative: float = 0.003
     kernel_size: float = 0.08
 
