@@ -68,7 +68,10 @@ def _tasks_run_elsewhere() -> bool:
     """Return whether dask's tasks run in other processes than this one."""
     from dask.base import get_scheduler
 
-    get = get_scheduler()
+    try:
+        get = get_scheduler()
+    except RuntimeError:  # an asynchronous client, which lazy predictions may be passed to
+        return True
     module = getattr(get, "__module__", None) or ""
     return module.startswith(("distributed", "dask.multiprocessing"))
 

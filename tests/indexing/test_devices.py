@@ -104,6 +104,16 @@ class TestCheckDevice:
             with pytest.raises(TypeError, match="device"):
                 check_device(0)
 
+    def test_of_an_asynchronous_client(self, gpus, monkeypatch):
+        """Nothing can be computed with it here, but lazy predictions can be made."""
+
+        def refuse():
+            raise RuntimeError("Attempting to use an asynchronous Client")
+
+        gpus(0)
+        monkeypatch.setattr("dask.base.get_scheduler", refuse)
+        assert check_device("cuda") == "cuda"
+
 
 def run_together(function, n):
     """Call a function in n threads at once and wait for all."""

@@ -6,6 +6,7 @@ import logging
 import threading
 import warnings
 
+import dask
 import dask.array as da
 import h5py
 import hyperspy.api as hs
@@ -137,7 +138,8 @@ class TestDamagedChunk:
         """What was mapped before the damage was met is kept."""
         options = {"store": tmp_path / "map.zarr"}
         data = stored(**DAMAGED)
-        with pytest.raises(CHUNK_ERRORS):
+        # One block after the other, so that some are finished before the damaged one.
+        with dask.config.set(scheduler="synchronous"), pytest.raises(CHUNK_ERRORS):
             run(data, **options)
         assert pyxem_cnn.open_store(options["store"]).finished.any()
         with pytest.warns(UserWarning, match=r"\[1:2, 2:4\]"):
