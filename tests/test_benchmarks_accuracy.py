@@ -188,14 +188,14 @@ class TestIdealObserver:
         assert (scoring.degrees_off(spots, found.orientations[:, 0]) < 3).all()
 
     def test_truth_is_likelier_than_its_twins(self, silicon):
-        detector = images.Detector()
-        exposures = images.expose(silicon, detector, seed=0)
-        observer = IdealObserver(silicon, detector, spacing=6)
+        few, detector = silicon.first(2), images.Detector()
+        exposures = images.expose(few, detector, seed=0)
+        observer = IdealObserver(few, detector, spacing=6)
         (answers,) = observer([images.count(exposures, 3e3, seed=0)], exposures)
         alone, helped = answers.values()
-        assert (scoring.degrees_off(silicon, helped.orientations) < 1).all()
+        assert (scoring.degrees_off(few, helped.orientations) < 1).all()
         assert ((alone.score > 0) & (alone.score <= 1)).all()
-        assert helped.thickness.tolist() == [400.0] * 4
+        assert helped.thickness.tolist() == [400.0] * 2
 
 
 class TestCrystals:
@@ -236,4 +236,4 @@ class TestReport:
     def test_figure(self):
         panels = figure.plot_shares(report.average_over_seeds(self.rows)).axes
         assert [panel.get_title() for panel in panels] == ["s"]
-        assert panels[0].lines[0].get_ydata() == [85, 60]
+        assert panels[0].lines[0].get_ydata().tolist() == [85, 60]
