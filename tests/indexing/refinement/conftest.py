@@ -59,6 +59,10 @@ def kinematic_case(name, n, rng, degrees=0.8):
     patterns = drawn.draw(name, truth)
     patterns = 1e4 * patterns / patterns.sum(axis=(1, 2), keepdims=True)
     geometry = {"center": drawn.CENTER, "scale": drawn.SCALE, "beam_energy": VOLTAGE}
+    # Where diffsims was not asked for spots.
+    rows, columns = np.indices(patterns.shape[1:])
+    radius = drawn.SCALE * np.hypot(columns - drawn.CENTER[0], rows - drawn.CENTER[1])
+    geometry["mask"] = radius > drawn.RADIUS - 0.05
     xmap = map_of(turned(truth, degrees, rng), name)
     return Case(patterns, truth, np.full(n, np.nan), xmap, geometry)
 
