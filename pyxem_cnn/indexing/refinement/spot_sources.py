@@ -20,7 +20,7 @@ __all__ = ["DynamicalSource", "KinematicSource", "SimulatedSpots", "SpotSource"]
 _RELRODS = (0.006, 0.009, 0.013, 0.019, 0.028)
 _KINEMATIC_SPOTS = 96
 # Farthest excitation error of kinematic spots, 1/angstrom, and the part of it in which they fade.
-_SLAB, _TAPER = 0.06, 0.2
+_SLAB, _TAPER = 0.08, 0.2
 # The spots of a kinematic disc: one in the middle and six on a ring, see simulation.rendering.
 _RING = 0.67
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from diffsims.generators.simulation_generator import SimulationGenerator
+from orix.quaternion import Rotation
 
 from pyxem_cnn.data._spots import Detector, patterns_of_spots
 from pyxem_cnn.maps.building import build_crystal_map
@@ -53,10 +55,36 @@ def as_scan(patterns):
     return ElectronDiffraction2D(patterns)
 
 
+def drawn_by_diffsims(name, quaternions):
+    """Return patterns (n, rows, columns), y up, of relrods with tails up to 0.08 1/angstrom."""
+    # One more, since diffsims keeps a single pattern in another form.
+    q = np.concatenate([quaternions, [[1.0, 0, 0, 0]]])
+    simulation = SimulationGenerator(VOLTAGE).calculate_diffraction2d(
+        crystal(name).to_phase(),
+        Rotation(q),
+        reciprocal_radius=drawn.RADIUS,
+        max_excitation_error=0.08,
+        shape_factor_width=0.05,
+        with_direct_beam=False,
+    )
+    patterns = [
+        simulation.irot[i].get_diffraction_pattern(
+            shape=(drawn.SIZE, drawn.SIZE),
+            sigma=1.2,
+            direct_beam_position=drawn.CENTER,
+            calibration=drawn.SCALE,
+            fast=False,
+            clip_threshold=1e-4,
+        )
+        for i in range(len(quaternions))
+    ]
+    return np.array(patterns)[:, ::-1]
+
+
 def kinematic_case(name, n, rng, degrees=0.8):
     """Return patterns by diffsims."""
     truth = random_quaternions(n, rng)
-    patterns = drawn.draw(name, truth)
+    patterns = drawn_by_diffsims(name, truth)
     patterns = 1e4 * patterns / patterns.sum(axis=(1, 2), keepdims=True)
     geometry = {"center": drawn.CENTER, "scale": drawn.SCALE, "beam_energy": VOLTAGE}
     # Where diffsims was not asked for spots.

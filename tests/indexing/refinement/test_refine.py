@@ -55,7 +55,8 @@ def test_kinematic_patterns_of_diffsims(name) -> None:
     refined = refine(case, parallel(name))
     before, after = (errors(m, case.truth, name) for m in (case.xmap, refined))
     assert before == pytest.approx(0.8, abs=1e-3)
-    assert np.median(after) < 0.2
+    # At 1 1/angstrom, the relrod is two degrees wide.
+    assert np.median(after) < 0.3
     assert np.all(after < before)
     turn = disorientation_angle(
         case.xmap.rotations.data, refined.rotations.data, crystal(name).symmetry_quaternions()
