@@ -42,7 +42,15 @@ def map_scan(
         bool, typer.Option("--find-center", help="Find the direct beam in the patterns.")
     ] = False,
     n_best: Annotated[int, typer.Option(min=1, help="Orientations for each pattern.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    minimum_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Points with a lower score are not indexed.")
+    ] = 0.0,
+    on_read_error: Annotated[
+        str, typer.Option(help="Damaged parts of the scan: 'raise', or 'skip' and warn.")
+    ] = "raise",
+    device: Annotated[
+        str, typer.Option(help="auto (all GPUs, else the CPU), cpu, cuda, cuda:1, ...")
+    ] = "auto",
     signal_mask: Annotated[
         Path | None, typer.Option(help="Pixels to leave out are True, .npy file.")
     ] = None,
@@ -95,6 +103,8 @@ def map_scan(
         xmap = signal.get_orientation_map_cnn(
             loaded,
             n_best=n_best,
+            minimum_score=minimum_score,
+            on_read_error=on_read_error,
             geometry={key: value for key, value in geometry.items() if value is not None},
             find_center=find_center,
             device=device,

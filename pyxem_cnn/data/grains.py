@@ -241,22 +241,14 @@ def _calibrate(scan: Any, detector: Detector, step: float) -> None:
 
 def _truth(structure: Microstructure, scan: Any) -> CrystalMap:
     """Return the true orientations as a crystal map with the scan's coordinates."""
-    from pyxem_cnn.signals.orientation_prediction import COLUMNS, OrientationPrediction
+    from pyxem_cnn.maps.building import build_crystal_map, coordinates_of_axes
 
-    data = np.ones((*structure.shape, 1, len(COLUMNS)))
-    data[..., 0, 0] = np.where(structure.grain < 0, -1, 0)
-    data[..., 0, 2:6] = structure.rotations[structure.orientation]
-    data[structure.grain < 0, :, 1:] = np.nan
-    prediction = OrientationPrediction(
-        data, metadata={"OrientationPrediction": {"phases": [silicon().to_dict()]}}
+    truth = build_crystal_map(
+        structure.rotations[structure.orientation].reshape(-1, 4),
+        np.where(structure.grain < 0, -1, 0).ravel(),
+        [silicon()],
+        coordinates=coordinates_of_axes(scan.axes_manager.navigation_axes),
     )
-    for own, other in zip(
-        prediction.axes_manager.navigation_axes, scan.axes_manager.navigation_axes, strict=True
-    ):
-        own.name, own.units, own.scale = other.name, other.units, other.scale
-    truth = prediction.to_crystal_map()
-    for name in list(truth.prop):
-        del truth.prop[name]
     truth.prop["grain"] = structure.grain.ravel()
     truth.prop["boundary"] = (structure.neighbour_share > 0).ravel()
     return truth

@@ -410,4 +410,8 @@ class AzimuthalNetwork(nn.Module):
         phases = classes[:, : len(self.n_zones)]
         phases = phases / phases.sum(dim=1, keepdim=True)
         n_zones = torch.tensor(self.n_zones, device=classes.device)
-        return phases.clamp(min=1e-20).log().repeat_interleave(n_zones, dim=1)[:, None]
+        return (
+            phases.clamp(min=1e-20)
+            .log()
+            .repeat_interleave(n_zones, dim=1, output_size=sum(self.n_zones))[:, None]
+        )
