@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pyxem_cnn.indexing.block import COLUMNS
 from pyxem_cnn.phases import CrystalStructure
 
 SILICON = CrystalStructure.from_asymmetric_unit(
@@ -99,11 +100,12 @@ def crystal_map(
     """Return a random crystal map; point 1 is not indexed and point 2 left out, if special."""
     from pyxem_cnn.signals.orientation_prediction import OrientationPrediction
 
-    data = rng.random((*shape, n_best, 8))
+    data = rng.random((*shape, n_best, len(COLUMNS)))
+    data[..., COLUMNS.index("thickness") :] = np.nan
     q = rng.normal(size=(*shape, n_best, 4))
     data[..., 2:6] = q / np.linalg.norm(q, axis=-1, keepdims=True)
     data[..., 0] = np.resize(np.arange(len(phases)), shape)[..., None]
-    points = data.reshape(-1, n_best, 8)
+    points = data.reshape(-1, n_best, len(COLUMNS))
     if special:
         points[1, :, 0], points[1, :, 1:] = -1, np.nan
         points[2] = np.nan
