@@ -38,7 +38,7 @@ def parallel(name):
     )
 
 
-def refine(case, simulator, xmap=None, patterns=None, **options):
+def refine(case, model, xmap=None, patterns=None, **options):
     scan = as_scan(case.patterns if patterns is None else patterns)
     options = {
         "geometry": case.geometry,
@@ -46,7 +46,7 @@ def refine(case, simulator, xmap=None, patterns=None, **options):
         "settings": QUICK,
         "show_progressbar": False,
     } | options
-    return scan.refine_orientation_cnn(case.xmap if xmap is None else xmap, simulator, **options)
+    return scan.refine_orientation_cnn(case.xmap if xmap is None else xmap, model, **options)
 
 
 @pytest.mark.parametrize("name", ["cubic", "hexagonal", "trigonal"])
