@@ -4,8 +4,9 @@ Go on with a mapping that was interrupted
 
 *The mapping of a large scan was interrupted in the night. What is left of it, and how do I go on?*
 
-With ``store=``, every block of orientations is on the disk as soon as it is finished. Here a network
-drive fails once, in the middle of a simulated scan. A kill, a power cut or Ctrl-C leave the same behind.
+With ``store=``, every block of orientations is on the disk as soon as it is finished. Here a
+network drive fails once, in the middle of a simulated scan. A kill, a power cut or Ctrl-C leave the
+same behind.
 """
 
 # %%

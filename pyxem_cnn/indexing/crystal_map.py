@@ -59,9 +59,7 @@ def prediction_to_crystal_map(
     return _crystal_map(data, axes, prediction, minimum_score)
 
 
-def _crystal_map(
-    data: np.ndarray, axes: Any, prediction: Any, minimum_score: float
-) -> CrystalMap:
+def _crystal_map(data: np.ndarray, axes: Any, prediction: Any, minimum_score: float) -> CrystalMap:
     """Return the map of predictions (..., n_best, n_columns) with up to two navigation axes."""
     rows = data.reshape(-1, *data.shape[-2:])  # (points, n_best, n_columns)
     left_out = np.isnan(rows[:, 0, 0])

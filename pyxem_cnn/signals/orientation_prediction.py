@@ -33,8 +33,8 @@ _SHIFTS = f"{_NODE}.beam_shifts"
 class OrientationPrediction(PredictionViews, Signal2D):
     """Orientations that one or several models predict at every scan position.
 
-    The data has the shape (navigation..., n_best, n_columns) and dtype float32: for every position the
-    `n_best` best orientations, best first, one a row, with the columns in ``COLUMNS``:
+    The data has the shape (navigation..., n_best, n_columns) and dtype float32: for every position
+    the `n_best` best orientations, best first, one a row, with the columns in ``COLUMNS``:
 
     - ``phase_id``: index into `phases`, -1 where nothing was indexed;
     - ``score``: probability of this orientation, 0 to 1;
