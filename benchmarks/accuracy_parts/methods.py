@@ -13,6 +13,7 @@ from accuracy_parts.images import Detector
 from accuracy_parts.scoring import Found
 from accuracy_parts.spot_sets import SpotSet
 from pyxem_cnn.detector.resampling import ResamplingOperator
+from pyxem_cnn.indexing.block import resampled
 from pyxem_cnn.targets import Decoded
 
 _BATCH = 256
@@ -68,7 +69,7 @@ class Network:
 
     def _predict(self, counts: np.ndarray) -> list[Decoded]:
         return [
-            self.model.predict(*self.operator(counts[i : i + _BATCH]))
+            self.model.predict(*resampled(self.operator, counts[i : i + _BATCH]))
             for i in range(0, len(counts), _BATCH)
         ]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from pyxem_cnn.detector.area_weights import AreaWeights, detector_weights, polar
 from pyxem_cnn.detector.geometry import DetectorGeometry
 from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid
 from pyxem_cnn.detector.polar_geometry import PolarGeometry
+
+if TYPE_CHECKING:
+    from pyxem_cnn.detector.whole_electrons import WholeElectrons
 
 __all__ = ["MINIMUM_COVERAGE", "ResamplingOperator"]
 
@@ -85,7 +89,10 @@ class ResamplingOperator:
             )
         self.geometry = geometry
         self.grid = grid
-        self._sparse, coverage = _mean_operator(entries, geometry, int(np.prod(grid.shape)))
+        self._sparse, coverage, covered = _mean_operator(
+            entries, geometry, int(np.prod(grid.shape))
+        )
+        self._covered = covered.reshape(grid.shape)
         if not coverage.any():
             raise ValueError(
                 f"The patterns cover no bin of {grid}: the scale, the centre or the mask of "
@@ -105,12 +112,26 @@ class ResamplingOperator:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the bank out of a pickle: it is quickly made again and the larger part."""
-        return {**self.__dict__, "_bank": {}}
+        state = {**self.__dict__, "_bank": {}}
+        state.pop("whole_electrons", None)
+        return state
 
     @property
     def coverage(self) -> np.ndarray:
         """Share of each bin's area that valid pixels cover, float32 of the grid's shape."""
         return self._coverage
+
+    @cached_property
+    def whole_electrons(self) -> WholeElectrons:
+        """Count electrons of few-electron patterns into single bins, made when first needed."""
+        from pyxem_cnn.detector.whole_electrons import WholeElectrons
+
+        return WholeElectrons(self)
+
+    @property
+    def covered_area(self) -> np.ndarray:
+        """Area of each bin that valid pixels cover, in pixels, 0 where masked; grid's shape."""
+        return self._covered
 
     @property
     def matrix(self) -> Any:
@@ -206,8 +227,8 @@ class ResamplingOperator:
 
 def _mean_operator(
     entries: AreaWeights, geometry: DetectorGeometry | PolarGeometry, n_bins: int
-) -> tuple[_Sparse, np.ndarray]:
-    """Return the operator that takes means over valid pixels, and the coverage of the bins."""
+) -> tuple[_Sparse, np.ndarray, np.ndarray]:
+    """Return the operator that takes means over valid pixels; covered shares and areas of bins."""
     ny, nx = geometry.shape
     rows, columns = entries.rows, entries.columns
     inside = (rows >= 0) & (rows < ny) & (columns >= 0) & (columns < nx)
@@ -223,7 +244,7 @@ def _mean_operator(
     bins = bins[keep]
     weights = areas[keep] * entries.gain(rows[inside][keep], columns[inside][keep]) / covered[bins]
     pixels = (rows[inside] * nx + columns[inside])[keep]
-    return _sorted_rows(bins, pixels, weights, n_bins), coverage
+    return _sorted_rows(bins, pixels, weights, n_bins), coverage, np.where(kept, covered, 0)
 
 
 def _boundless_operator(

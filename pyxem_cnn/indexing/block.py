@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxem_cnn._torch import limit_threads
+from pyxem_cnn.detector.geometry import DetectorGeometry
 from pyxem_cnn.indexing.devices import batch_size_on, devices_here, predict_in_turn
 from pyxem_cnn.model.handle import ModelHandle
 from pyxem_cnn.rotations import multiply
@@ -124,7 +125,7 @@ class BlockPredictor:
         shifts: np.ndarray | None,
     ) -> np.ndarray:
         """Return (n, n_best, n_columns) of one model; patterns it cannot read are not indexed."""
-        counts, mask = operator(patterns, shifts)
+        counts, mask = resampled(operator, patterns, shifts)
         rows = np.full((len(counts), self.n_best, len(COLUMNS)), np.nan, dtype=np.float32)
         rows[..., _PHASE] = NOT_INDEXED
         readable = _readable(counts)
@@ -154,6 +155,26 @@ class BlockPredictor:
         """Pickle the models' bytes: who only passes them on, such as a scheduler, loads nothing."""
         handles = tuple(ModelHandle.of(one) for one in self.models)
         return {**self.__dict__, "models": handles}
+
+
+def resampled(
+    operator: ResamplingOperator, patterns: np.ndarray, shifts: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return patterns on a network's grid, electrons whole where they are few, and the mask.
+
+    Parameters
+    ----------
+    operator
+        For the patterns.
+    patterns
+        Raw patterns, shape (n, rows, columns).
+    shifts
+        As the operator takes them; with them, electrons are shared among bins.
+    """
+    values, mask = operator(patterns, shifts)
+    if shifts is None and isinstance(operator.geometry, DetectorGeometry):
+        values = operator.whole_electrons(patterns, values)
+    return values, mask
 
 
 def _readable(counts: np.ndarray) -> np.ndarray:
