@@ -25,9 +25,9 @@ MOST_ELECTRONS = 20_000
 class WholeElectrons:
     """Bins of patterns that are counted electrons, every electron in one bin.
 
-    Where in its pixel an electron is, nobody knows: the n-th electron of a pixel goes to a bin that
-    a fixed pseudo-random number chooses, with the bins' shares of the pixel's area as
-    probabilities. The same pattern so has the same bins in every block of every scan.
+    Where in its pixel an electron is, nobody knows: it goes to a bin that a pseudo-random number
+    chooses, with the bins' shares of the pixel's area as probabilities. The numbers depend on the
+    pattern's own counts: the same pattern has the same bins in every block of every scan.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class WholeElectrons:
             return values
         from pyxem_cnn.detector.whole_electrons_kernel import count_whole
 
-        flat = np.ascontiguousarray(counts[chosen].reshape(len(chosen), -1))
+        flat = _native(counts[chosen].reshape(len(chosen), -1))
         found = np.zeros((len(chosen), self._weight.size), dtype=np.float32)
         count_whole(flat, self._first, self._bins, self._cumulative, self._weight, found)
         values[chosen] = found.reshape(len(chosen), *values.shape[1:])
@@ -88,3 +88,11 @@ class WholeElectrons:
         if counts.dtype.kind == "f":
             whole &= (patterns == np.rint(patterns)).all(axis=(1, 2))
         return chosen[whole]
+
+
+def _native(counts: np.ndarray) -> np.ndarray:
+    """Return counts contiguous, in a dtype of this machine that numba reads."""
+    dtype = counts.dtype.newbyteorder("=")
+    if dtype.kind == "b" or dtype == np.float16:
+        dtype = np.dtype(np.uint8 if dtype.kind == "b" else np.float32)
+    return np.ascontiguousarray(counts, dtype=dtype)

@@ -27,6 +27,7 @@ def count_whole(counts, first, bins, cumulative, weight, found):  # pragma: no c
     """
     for i in range(counts.shape[0]):
         row, values = counts[i], found[i]
+        seed = _seed(row, first)
         for p in range(first.shape[0] - 1):
             start, stop = first[p], first[p + 1]
             n = row[p]
@@ -37,11 +38,11 @@ def count_whole(counts, first, bins, cumulative, weight, found):  # pragma: no c
                 for j in range(start, stop):
                     share = cumulative[j] - before
                     before = cumulative[j]
-                    electrons = np.floor(n * share + _random(p, j))
+                    electrons = np.floor(n * share + _random(seed, p, j))
                     values[bins[j]] += np.float32(electrons) * weight[bins[j]]
                 continue
             for electron in range(int(n)):
-                u = _random(p, electron)
+                u = _random(seed, p, electron)
                 for j in range(start, stop):
                     if u < cumulative[j]:
                         values[bins[j]] += weight[bins[j]]
@@ -49,9 +50,20 @@ def count_whole(counts, first, bins, cumulative, weight, found):  # pragma: no c
 
 
 @numba.jit(nopython=True, nogil=True, cache=True)
-def _random(a, b):  # pragma: no cover - compiled
-    """Return a number from 0 to 1 that depends on two whole numbers: SplitMix64's last steps."""
+def _seed(row, first):  # pragma: no cover - compiled
+    """Return a whole number that depends on the counts that are used."""
+    seed = np.uint64(0)
+    for p in range(first.shape[0] - 1):
+        if row[p] > 0 and first[p] < first[p + 1]:
+            seed += np.uint64(row[p]) * np.uint64(2 * p + 1)
+    return seed
+
+
+@numba.jit(nopython=True, nogil=True, cache=True)
+def _random(seed, a, b):  # pragma: no cover - compiled
+    """Return a number from 0 to 1 that depends on three whole numbers: SplitMix64's last steps."""
     x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(b) * np.uint64(0xD1B54A32D192ED03)
+    x += seed * np.uint64(0xA0761D6478BD642F)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     x = x ^ (x >> np.uint64(31))
