@@ -44,6 +44,8 @@ CALLS = {
         c, 9.0, 0.5, 2.0, aug.pixels_per_bin(grid, torch.full((N,), PIXEL, device=c.device)), g
     ),
     "overlap": lambda c, grid, g: aug.overlap(c, 1, 0.5, g),
+    "add_second": lambda c, grid, g: aug.add_second(c, aug.second_weight(N, 1, 0.5, g)),
+    "second_weight": lambda c, grid, g: aug.second_weight(N, 1, 0.5, g),
     "point_spread": lambda c, grid, g: aug.point_spread(c, aug.uniform(N, (0.05, 0.3), g), grid),
     "saturate": lambda c, grid, g: aug.saturate(c, aug.uniform(N, (0.1, 0.5), g), 1.0),
     "square_detector": lambda c, grid, g: aug.square_detector(N, (0.3, 0.9), 0.2, grid, g),
