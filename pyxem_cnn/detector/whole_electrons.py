@@ -45,6 +45,7 @@ class WholeElectrons:
         total = np.cumsum(portion)
         before = np.concatenate([[0.0], total])[share.indptr[columns]]
         self._cumulative = (total - before).astype(np.float32)
+        self._area = area.astype(np.float32)
         with np.errstate(divide="ignore"):
             self._weight = np.where(area > 0, 1 / area, 0).astype(np.float32)
 
@@ -76,9 +77,10 @@ class WholeElectrons:
 
     def _chosen(self, counts: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Return the numbers of the patterns that are counted electrons, and not too many."""
-        flat = values.reshape(len(values), -1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            electrons = flat @ np.where(self._weight > 0, 1 / self._weight, 0)
+        # The pattern is the fastest axis in memory: no copy.
+        by_bin = np.moveaxis(values, 0, -1).reshape(-1, len(values))
+        with np.errstate(invalid="ignore"):
+            electrons = self._area @ by_bin
             few = (electrons > 0) & (electrons < MOST_ELECTRONS)  # NaN compares False
         chosen = np.flatnonzero(few)
         if not chosen.size or counts.dtype.kind in "bu":

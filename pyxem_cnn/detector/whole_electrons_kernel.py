@@ -25,14 +25,14 @@ def count_whole(counts, first, bins, cumulative, weight, found):  # pragma: no c
     found : ndarray
         Result (n, n_bins), float32, zeros before.
     """
+    hit = np.empty(first.shape[0], np.int64)
     for i in range(counts.shape[0]):
         row, values = counts[i], found[i]
-        seed = _seed(row, first)
-        for p in range(first.shape[0] - 1):
+        n_hit, seed = _hits(row, first, hit)
+        for h in range(n_hit):
+            p = hit[h]
             start, stop = first[p], first[p + 1]
             n = row[p]
-            if n <= 0 or start == stop:
-                continue
             if n > _MOST_ONE_BY_ONE:
                 before = np.float32(0)
                 for j in range(start, stop):
@@ -50,13 +50,15 @@ def count_whole(counts, first, bins, cumulative, weight, found):  # pragma: no c
 
 
 @numba.jit(nopython=True, nogil=True, cache=True)
-def _seed(row, first):  # pragma: no cover - compiled
-    """Return a whole number that depends on the counts that are used."""
-    seed = np.uint64(0)
+def _hits(row, first, hit):  # pragma: no cover - compiled
+    """Write the pixels with electrons that are used to ``hit``; return how many, and a seed."""
+    n_hit, seed = 0, np.uint64(0)
     for p in range(first.shape[0] - 1):
         if row[p] > 0 and first[p] < first[p + 1]:
+            hit[n_hit] = p
+            n_hit += 1
             seed += np.uint64(row[p]) * np.uint64(2 * p + 1)
-    return seed
+    return n_hit, seed
 
 
 @numba.jit(nopython=True, nogil=True, cache=True)
