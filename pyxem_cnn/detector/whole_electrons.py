@@ -83,7 +83,7 @@ class WholeElectrons:
             electrons = self._area @ by_bin
             few = (electrons > 0) & (electrons < MOST_ELECTRONS)  # NaN compares False
         chosen = np.flatnonzero(few)
-        if not chosen.size or counts.dtype.kind in "bu":
+        if not chosen.size or counts.dtype.kind in ("b", "u"):
             return chosen
         patterns = counts[chosen]
         whole = (patterns >= 0).all(axis=(1, 2))
