@@ -34,7 +34,7 @@ xmap = scan.get_orientation_map_cnn(model, n_best=3, show_progressbar=False)
 
 # %%
 # The model says what is simulated: its crystal, voltage and convergence angle. Vacuum is left out.
-vacuum = xmap.prop["phase_probability"].reshape(xmap.shape) < 0.5
+vacuum = xmap.phase_id.reshape(xmap.shape) < 0
 refined = scan.refine_orientation_cnn(xmap, model, navigation_mask=vacuum, show_progressbar=False)
 
 # %%

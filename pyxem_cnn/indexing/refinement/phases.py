@@ -155,13 +155,17 @@ def _of_model(
     angle = _CONVERGENCE if angle is None else float(angle)
     if simulator == "kinematic":
         return KinematicSource(crystal, model.accelerating_voltage, angle, grid.k_max)
+    precession = model.metadata.get("precession_angle") or 0.0
+    if isinstance(precession, list):
+        # Of a model that serves several, the first is the usual one.
+        precession = float(precession[0])
     made = BlochWaveSimulator(
         crystal,
         accelerating_voltage=model.accelerating_voltage,
         convergence_angle=angle,
-        precession_angle=model.metadata.get("precession_angle") or 0.0,
+        precession_angle=precession,
         n_beams=s.n_beams,
-        n_tilts=s.n_tilts if not model.metadata.get("precession_angle") else 1,
+        n_tilts=1 if precession else s.n_tilts,
         g_max=_BEYOND * grid.k_max,
     )
     return DynamicalSource(made, np.linspace(*s.thicknesses, s.n_thicknesses))
