@@ -68,10 +68,10 @@ def test_kinematic_patterns_of_diffsims(name) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     # With other beams than the simulation's, LiNiO2 is not met as well as the others.
-    ("name", "bound"),
-    [("cubic", 0.2), ("hexagonal", 0.2), ("trigonal", 0.6)],
+    ("name", "bound", "thickness"),
+    [("cubic", 0.2, 40), ("hexagonal", 0.2, 40), ("trigonal", 0.6, 150)],
 )
-def test_dynamical_patterns_with_other_beams_and_directions(name, bound) -> None:
+def test_dynamical_patterns_with_other_beams_and_directions(name, bound, thickness) -> None:
     case = dynamical_case(name, 4, np.random.default_rng(12))
     simulator = BlochWaveSimulator(
         crystal(name), accelerating_voltage=VOLTAGE, n_beams=64, n_tilts=7, g_max=2.0
@@ -81,7 +81,7 @@ def test_dynamical_patterns_with_other_beams_and_directions(name, bound) -> None
     after = errors(refined, case.truth, name)
     assert np.median(after) < bound
     right = after < bound
-    assert np.median(np.abs(refined.prop["thickness"] - case.thickness)[right]) < 40
+    assert np.median(np.abs(refined.prop["thickness"] - case.thickness)[right]) < thickness
 
 
 def test_scan_frame_is_kept(silicon_case, silicon_simulator) -> None:
