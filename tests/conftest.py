@@ -72,3 +72,13 @@ def generator() -> torch.Generator:
 def timm() -> ModuleType:
     """The timm package."""
     return pytest.importorskip("timm")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interrupts_are_seen():
+    """Ctrl-C raises, also where the tests run in the background, with interrupts ignored."""
+    import signal
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -141,7 +141,7 @@ class TestDamagedChunk:
         # One block after the other, so that some are finished before the damaged one.
         with dask.config.set(scheduler="synchronous"), pytest.raises(CHUNK_ERRORS):
             run(data, **options)
-        assert pyxem_cnn.open_store(options["store"]).finished.any()
+        assert not pyxem_cnn.open_store(options["store"]).is_complete
         with pytest.warns(UserWarning, match=r"\[1:2, 2:4\]"):
             xmap = run(data, on_read_error="skip", **options)
         assert_mapped_but(xmap, BAD, right)
