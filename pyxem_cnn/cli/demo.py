@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 _MODEL = "si_200kV"
+# Scores above this should be right nearly always.
+_SURE = 0.9
 _NETWORK, _TEMPLATES = "network", "templates"
 
 
@@ -201,8 +203,21 @@ def _report(run: _Run) -> None:
         "on grain boundaries, a pattern shows both grains; in vacuum, any orientation is wrong",
         f"not indexed by the network: {int((unindexed & vacuum).sum())} of {n_vacuum} points in "
         f"vacuum, {int((unindexed & ~vacuum).sum())} of {n_specimen} on the specimen",
+        _believable(xmap, truth),
     ]
     console.print(Text("\n".join(lines)))
+
+
+def _believable(xmap: CrystalMap, truth: CrystalMap) -> str:
+    """Return how right the points are that the network is sure of."""
+    sure = (xmap.prop["scores"] > _SURE) & (xmap.phase_id >= 0)
+    if not sure.any():
+        return f"no point has a score above {_SURE:g}"
+    right = np.mean(_degrees(xmap, truth)[sure] <= 5)
+    return (
+        f"{int(sure.sum())} points have a score above {_SURE:g}: {right:.1%} of them are within "
+        "5 deg (grain boundaries: of the grain that is counted as the truth)"
+    )
 
 
 def _speed(run: _Run) -> str:
