@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -70,11 +71,15 @@ def _tasks(store: PredictionStore, prediction: Any) -> list[Any]:
     arrays = dask.optimize(*arrays)
     blocks = [array.to_delayed(optimize_graph=False) for array in arrays]
     write = dask.delayed(store.files.write, pure=False)
+    name = f"write-{uuid.uuid4().hex}"
     tasks = []
     for index in store.unfinished:
         # Behind the navigation axes, nothing is divided.
         parts = [block[(*index, *[0] * (block.ndim - len(index)))] for block in blocks]
-        tasks.append(write(parts[0], parts[1] if len(parts) > 1 else None, index))
+        shifts = parts[1] if len(parts) > 1 else None
+        # Among equal tasks dask begins with the last name: so in the order of the scan.
+        key = f"{name}-{len(store.unfinished) - len(tasks):09d}"
+        tasks.append(write(parts[0], shifts, index, dask_key_name=key))
     return tasks
 
 
