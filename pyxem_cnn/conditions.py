@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pyxem_cnn import augmentations as aug
-from pyxem_cnn._checks import check_positive, given_expected
+from pyxem_cnn._checks import check_positive, check_share, given_expected
 
 if TYPE_CHECKING:
     from pyxem_cnn.detector.polar import PolarGrid
@@ -137,8 +137,8 @@ class Conditions:
                 _check_range(field.name, value)
             elif field.name in _AMOUNTS:
                 check_positive(field.name, value, allow_zero=True)
-            elif check_positive(field.name, value, allow_zero=True) > 1:
-                raise ValueError(given_expected(field.name, value, "a share from 0 to 1"))
+            else:
+                check_share(field.name, value)
 
     def fitted_to(self, library: Library, grid: PolarGrid) -> Conditions:
         """Return conditions that make sense for a library of a crystal and a grid.

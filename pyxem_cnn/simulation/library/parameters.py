@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_positive, given_expected
+from pyxem_cnn._checks import check_positive, check_share, given_expected
 from pyxem_cnn.detector.calibration import check_beam_energy
 from pyxem_cnn.simulation.bloch_waves.arguments import check_n_beams
 
@@ -94,7 +94,7 @@ class LibraryParameters:
         for name in ("k_max", "n_zone_axes", "n_thicknesses", "n_tilts"):
             check_positive(name, getattr(self, name), integer=name != "k_max")
         check_n_beams(self.n_beams)
-        _check_spread(self.debye_waller_spread)
+        check_share("debye_waller_spread", self.debye_waller_spread, "0.3 is 30 %.")
         check_positive("seed", self.seed, integer=True, allow_zero=True)
         object.__setattr__(self, "thicknesses", _checked_range(self.thicknesses))
         for name in ("accelerating_voltage", "convergence_angle", "precession_angle", "k_max"):
@@ -213,13 +213,6 @@ def _check_microscope(parameters: LibraryParameters) -> None:
     for name, unit in (("convergence_angle", "mrad"), ("precession_angle", "degrees")):
         value = getattr(parameters, name)
         check_positive(name, value, allow_zero=True, remedy=f"It is in {unit}.")
-
-
-def _check_spread(spread: float) -> None:
-    check_positive("debye_waller_spread", spread, allow_zero=True)
-    if spread > 1:
-        expected = "a share from 0 to 1"
-        raise ValueError(given_expected("debye_waller_spread", spread, expected, "0.3 is 30 %."))
 
 
 def _checked_range(thicknesses: Any) -> tuple[float, float]:
