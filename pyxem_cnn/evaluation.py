@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pyxem_cnn.metrics import ErrorSummary, modulo_twins, summarize_errors
+from pyxem_cnn.metrics import (
+    ErrorSummary,
+    expected_calibration_error,
+    modulo_twins,
+    summarize_errors,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -208,20 +213,13 @@ def _evaluation(
     right = p.degrees <= _RIGHT
     off = np.abs(p.thickness - p.found_thickness)[right]
     confident = p.scores > _CONFIDENT
+    # No score is no trust; rounded sums of probabilities may exceed 1.
+    scores = np.clip(np.nan_to_num(p.scores), 0, 1)
     return Evaluation(
         errors=summarize_errors(p.degrees, twins),
         right_phase=100 * float(np.mean(p.phase == p.found_phase)),
         thickness_error=float(np.nanmedian(off)) if np.isfinite(off).any() else None,
-        calibration_error=_expected_calibration_error(p.scores, right),
+        calibration_error=expected_calibration_error(scores, right),
         confident=100 * float(confident.mean()),
         confident_right=100 * float(right[confident].mean()) if confident.any() else None,
     )
-
-
-def _expected_calibration_error(scores: np.ndarray, right: np.ndarray) -> float:
-    """Return the mean distance of score and share of right ones, over ten bins of the score."""
-    bins = np.clip((np.nan_to_num(scores) * 10).astype(int), 0, 9)
-    n, total, hits = (
-        np.bincount(bins, weights, minlength=10) for weights in (None, np.nan_to_num(scores), right)
-    )
-    return float(np.abs(total - hits).sum() / n.sum())
