@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from pyxem_cnn.rotations import (
     about_z,
+    conjugate,
     from_rotation_vector,
     multiply,
     swing_twist,
@@ -183,7 +184,8 @@ class ZoneInPlaneTarget:
             return self._encode(orientation, 0)
         parts = [self._encode(orientation, i) for i in range(len(self.all_zones))]
         n = min(part.cell.shape[1] for part in parts)
-        stacked = [torch.stack([getattr(p, f)[:, :n] for p in parts]) for f in _FIELDS]
+        names = [field.name for field in fields(SoftLabels)]
+        stacked = [torch.stack([getattr(p, name)[:, :n] for p in parts]) for name in names]
         rows = torch.arange(len(orientation))
         return SoftLabels(*(values[phase, rows] for values in stacked))
 
@@ -200,7 +202,7 @@ class ZoneInPlaneTarget:
         operation = torch.div(best, n_zones, rounding_mode="floor")
         chosen = equivalent.gather(1, operation[..., None].expand(-1, -1, 4))
         centre = self._orientations.to(orientation)[zone]
-        relative = multiply(centre * centre.new_tensor([1.0, -1.0, -1.0, -1.0]), chosen)
+        relative = multiply(conjugate(centre), chosen)
         swing, twist = swing_twist(relative)
         tilt = to_rotation_vector(swing)[..., :2].rad2deg()  # (batch, n_neighbours, 2)
         return self._soften(zone, tilt, (-twist).rad2deg())
@@ -347,9 +349,6 @@ class ZoneInPlaneTarget:
             description["n_bins"],
             None if calibration is None else ScoreCalibration.from_dict(calibration),
         )
-
-
-_FIELDS = ("cell", "weight", "residual")
 
 
 def _filled_up(groups: Sequence[np.ndarray]) -> Tensor:
