@@ -25,6 +25,7 @@ from pyxem_cnn.indexing.scan import (
     in_blocks,
     resolve_geometry,
     rotation_to_scan,
+    shows_progress,
     warn_of_unindexed,
 )
 from pyxem_cnn.indexing.unreadable import skipping_told, without_unreadable
@@ -100,7 +101,7 @@ def get_orientation_map(
         patterns = target.in_its_blocks(patterns)
     predictions = _lazy_predictions(predictor, patterns, left_out, shifts)
     prediction = _as_prediction(predictions, signal, models, geometry, shifts)
-    show_progressbar = _resolve_progressbar(show_progressbar)
+    show_progressbar = shows_progress(show_progressbar)
     with skipping_told(on_read_error):
         if store is not None:
             with limit_threads(1):
@@ -263,15 +264,6 @@ def _model_info(model: OrientationModel) -> dict[str, Any]:
         "accelerating_voltage": model.accelerating_voltage,
         "reciprocal_radius": model.grid.largest_radius,
     }
-
-
-def _resolve_progressbar(show: bool | None) -> bool:
-    """Return whether to show a progress bar: as given, or as HyperSpy's preferences say."""
-    if show is not None:
-        return show
-    from hyperspy.api import preferences
-
-    return bool(preferences.General.show_progressbar)
 
 
 def _compute(prediction: Any, show_progressbar: bool) -> None:

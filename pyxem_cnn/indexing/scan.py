@@ -23,6 +23,7 @@ __all__ = [
     "in_blocks",
     "resolve_geometry",
     "rotation_to_scan",
+    "shows_progress",
     "warn_of_unindexed",
     "with_whole_detectors",
     "with_signal_mask",
@@ -171,6 +172,15 @@ def as_navigation_mask(mask: Any, signal: Any) -> np.ndarray | None:
         return None
     shape = signal.data.shape[:-2]
     return _boolean_mask("navigation_mask", mask, shape, "the scan, (rows, columns)")
+
+
+def shows_progress(show_progressbar: bool | None) -> bool:
+    """Return whether to show progress bars: as given, or as HyperSpy's preferences say."""
+    if show_progressbar is None:
+        from hyperspy.api import preferences
+
+        show_progressbar = preferences.General.show_progressbar
+    return bool(show_progressbar)
 
 
 def warn_of_unindexed(bad: np.ndarray, stacklevel: int = 3) -> None:

@@ -146,7 +146,7 @@ def template_matching(
     geometry = scan.resolve_geometry(signal, geometry, signal_mask, find_center)
     geometry, shifts = scan.beam_positions(signal, geometry, find_center, beam_shift)
     left_out = scan.as_navigation_mask(navigation_mask, signal)
-    show_progressbar = _shows_progress(show_progressbar)
+    show_progressbar = scan.shows_progress(show_progressbar)
     library = _library(phase, geometry, resolution, settings, show_progressbar)
     matcher = _matcher(library, geometry, settings, n_best)
     rows, certainty = match_scan(matcher, signal.data, left_out, shifts, show_progressbar)
@@ -246,15 +246,6 @@ def _in_scan_frame(matches: DecodedMatches, geometry: Any) -> DecodedMatches:
     if to_scan is not None:
         matches.quaternions[:] = multiply(matches.quaternions, np.array(to_scan))
     return matches
-
-
-def _shows_progress(show_progressbar: bool | None) -> bool:
-    """Return whether to show progress bars."""
-    if show_progressbar is None:
-        from hyperspy.api import preferences
-
-        show_progressbar = preferences.General.show_progressbar
-    return bool(show_progressbar)
 
 
 def _as_orientation_map(rows: np.ndarray, signal: Any, simulation: Any) -> OrientationMap:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyxem_cnn.indexing.refinement.spot_sources import SpotSource
     from pyxem_cnn.model import OrientationModel
 
-__all__ = ["as_list", "grid_for", "make_sources", "phase_numbers"]
+__all__ = ["as_list", "grid_for", "make_sources", "phase_numbers", "whole_property"]
 
 # Beams that reach this far beyond the grid scatter back into it.
 _BEYOND = 1.25
@@ -111,7 +111,7 @@ def phase_numbers(xmap: CrystalMap, sources: Sequence[SpotSource], n_best: int) 
     ValueError
         If a phase of the map has no source.
     """
-    ids = xmap._phase_id if "phase_ids" not in xmap.prop else _whole(xmap, "phase_ids")
+    ids = xmap._phase_id if "phase_ids" not in xmap.prop else whole_property(xmap, "phase_ids")
     ids = np.asarray(ids).reshape(len(ids), -1)
     ids = np.repeat(ids, n_best, axis=1) if ids.shape[1] == 1 else ids[:, :n_best]
     phases = [source.crystal.to_phase() for source in sources]
@@ -119,7 +119,7 @@ def phase_numbers(xmap: CrystalMap, sources: Sequence[SpotSource], n_best: int) 
     for one in np.unique(ids[ids >= 0]):
         numbers[ids == one] = _number(int(one), xmap, phases)
     if "scores" in xmap.prop:
-        scores = _whole(xmap, "scores").reshape(len(ids), -1)[:, :n_best]
+        scores = whole_property(xmap, "scores").reshape(len(ids), -1)[:, :n_best]
         numbers[~np.isfinite(scores)] = -1
     return numbers
 
@@ -143,8 +143,16 @@ def _number(phase_id: int, xmap: CrystalMap, phases: list[Any]) -> int:
     raise ValueError(given_expected("phase of xmap", phase.name, expected, remedy))
 
 
-def _whole(xmap: CrystalMap, name: str) -> np.ndarray:
-    """Return a property of all points, those that are not in the data included."""
+def whole_property(xmap: CrystalMap, name: str) -> np.ndarray:
+    """Return a property of all points, those that are not in the data included.
+
+    Parameters
+    ----------
+    xmap
+        The map.
+    name
+        Of the property.
+    """
     return np.asarray(dict.__getitem__(xmap.prop, name))
 
 

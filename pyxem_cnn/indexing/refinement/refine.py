@@ -11,7 +11,13 @@ from pyxem_cnn._checks import check_positive, check_type, given_expected
 from pyxem_cnn.detector.polar import ResamplingOperator
 from pyxem_cnn.indexing import scan
 from pyxem_cnn.indexing.refinement.batch import BatchRefiner, Refined
-from pyxem_cnn.indexing.refinement.phases import as_list, grid_for, make_sources, phase_numbers
+from pyxem_cnn.indexing.refinement.phases import (
+    as_list,
+    grid_for,
+    make_sources,
+    phase_numbers,
+    whole_property,
+)
 from pyxem_cnn.indexing.refinement.scan import MapArrays, refine_scan
 from pyxem_cnn.indexing.refinement.search import PhaseSearch
 from pyxem_cnn.indexing.refinement.settings import RefinementSettings
@@ -77,7 +83,7 @@ def refine_orientation(
         from pyxem_cnn.indexing.refinement.calibration import fit_shared
 
         refiner = fit_shared(refiner, signal.data, given, wanted, shifts, refine_calibration)
-    show = scan_shows_progress(show_progressbar)
+    show = scan.shows_progress(show_progressbar)
     refined = refine_scan(refiner, signal.data, given, wanted, shifts, show)
     result = as_map(refined, given, xmap, sources, rerank)
     result.geometry = refiner.operator.geometry
@@ -177,7 +183,7 @@ def arrays_of(xmap: CrystalMap, sources: list[SpotSource]) -> MapArrays:
     phase = phase_numbers(xmap, sources, quaternions.shape[1])
     scores = np.ones(phase.shape)
     if "scores" in xmap.prop:
-        scores = np.asarray(dict.__getitem__(xmap.prop, "scores"), dtype=float).reshape(n, -1)
+        scores = whole_property(xmap, "scores").astype(float).reshape(n, -1)
     scores = np.nan_to_num(scores[:, : phase.shape[1]])
     return MapArrays(normalize(quaternions), phase, np.clip(scores, 0, None))
 
@@ -206,11 +212,10 @@ def as_map(
     quaternions[phase < 0] = np.nan
     places = np.arange(phase.shape[1])
     origin = np.where(is_refined, refined.origin, np.where(phase >= 0, places, -1))
-    scores = np.take_along_axis(given.scores, np.maximum(origin, 0), 1)
     thick = [one.knows_thickness for one in sources]
     knows = np.where(phase >= 0, np.array(thick)[np.maximum(phase, 0)], False)
     changed = {
-        "scores": np.where(phase >= 0, scores, np.nan),
+        "scores": _from_origin(given.scores, origin),
         "refined_score": refined.score,
         "log_likelihood": refined.likelihood,
         "thickness": np.where(knows, refined.depth, np.nan),
@@ -220,7 +225,11 @@ def as_map(
     }
     if len(sources) > 1:
         changed["phase_ids"] = phase
-    kept = {name: dict.__getitem__(xmap.prop, name) for name in xmap.prop if name not in changed}
+    kept = {
+        name: _from_origin(whole_property(xmap, name), origin)
+        for name in xmap.prop
+        if name not in changed
+    }
     coordinates = {"x": xmap._x, "y": xmap._y, "scan_unit": xmap.scan_unit}
     return build_crystal_map(
         quaternions,
@@ -234,16 +243,12 @@ def as_map(
     )
 
 
-def scan_shows_progress(show_progressbar: bool | None) -> bool:
-    """Return whether to show progress bars: as told, or as HyperSpy's preferences say.
+def _from_origin(values: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Return what orientations (points, n_best) take over from their origins, NaN for none.
 
-    Parameters
-    ----------
-    show_progressbar
-        None for the preferences.
+    What is not known of every orientation, or is no number that may be NaN, stays as it is.
     """
-    if show_progressbar is None:
-        from hyperspy.api import preferences
-
-        show_progressbar = preferences.General.show_progressbar
-    return bool(show_progressbar)
+    if values.shape != origin.shape or values.dtype.kind != "f":
+        return values
+    taken = np.take_along_axis(values, np.maximum(origin, 0), 1)
+    return np.where(origin >= 0, taken, np.nan)

@@ -154,9 +154,14 @@ def test_wrong_first_orientation_is_re_ranked(silicon_case, silicon_simulator) -
     good = silicon_case.xmap.rotations.data
     wrong = multiply(good, about_z(np.full(len(good), 0.4)))
     xmap = map_of(np.stack([wrong, good], axis=1), "cubic")
+    xmap.prop["share"] = np.tile([0.3, 0.7], (6, 1))
+    xmap.prop["entropy"] = np.arange(6.0)
     refined = refine(silicon_case, silicon_simulator, xmap)
     assert np.median(errors(refined, silicon_case.truth, "cubic")) < 0.2
     assert np.all(refined.prop["origin"][:, 0] == 1)
+    # What the map says of an orientation goes with it.
+    assert np.all(refined.prop["share"][:, 0] == 0.7)
+    assert np.all(refined.prop["entropy"] == np.arange(6))
     assert np.all(refined.prop["refined_score"][:, 0] > 0.9)
     assert refined.prop["scores"].shape == (6, 2)
     kept = refine(silicon_case, silicon_simulator, xmap, rerank=False)
