@@ -13,8 +13,10 @@ import torch
 from pyxem_cnn._checks import check_type, given_expected
 from pyxem_cnn.datasets import Batch, Conditions
 from pyxem_cnn.detector.resampling import ResamplingOperator
+from pyxem_cnn.indexing.block import resampled
 from pyxem_cnn.rotations import about_z, conjugate, multiply
 from pyxem_cnn.simulation.library.dynamical_library import mirror_rotation
+from pyxem_cnn.simulation.library.spots import TWO_FOLD_ABOUT_Y
 
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from pyxem_cnn.model import OrientationModel
 
 __all__ = ["ScanPatterns", "trusted_points"]
-
-_TWO_FOLD_ABOUT_Y = (0.0, 0.0, 1.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class ScanPatterns:
         Rotation R of each phase, see
         :func:`pyxem_cnn.simulation.library.dynamical_library.mirror_rotation`; None for phases of
         which no pattern may be mirrored.
+    is_training
+        Whether patterns are turned and mirrored; otherwise they are as measured.
     """
 
     counts: torch.Tensor
@@ -82,7 +84,9 @@ class ScanPatterns:
         geometry
             Of the detector.
         """
-        counts, mask = ResamplingOperator(geometry, model.grid)(_patterns_at(signal, points))
+        operator = ResamplingOperator(geometry, model.grid)
+        # As the model is asked later: electrons whole where they are few.
+        counts, mask = resampled(operator, _patterns_at(signal, points))
         rotations = crystal_map.rotations.data.reshape(crystal_map.size, -1, 4)[:, 0]
         orientation = rotations[points]
         if getattr(crystal_map, "frame", "detector") == "scan":
@@ -140,7 +144,7 @@ class ScanPatterns:
         chosen = may & (torch.rand(len(kind), generator=generator) < 0.5)
         rotation = np.stack([(1.0, 0, 0, 0) if one is None else one for one in self.mirror])
         rotation = torch.as_tensor(rotation, dtype=orientation.dtype)[kind]
-        other = multiply(orientation, orientation.new_tensor(_TWO_FOLD_ABOUT_Y))
+        other = multiply(orientation, orientation.new_tensor(TWO_FOLD_ABOUT_Y))
         # Bin 0 lies on +x and stays.
         backwards = -torch.arange(self.grid.n_azimuthal) % self.grid.n_azimuthal
         return (

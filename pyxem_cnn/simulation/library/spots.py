@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Spots", "concatenated", "mirrored", "turned"]
 
 _MIRROR = (1.0, -1.0)
-_TWO_FOLD_ABOUT_Y = (0.0, 0.0, 1.0, 0.0)
+TWO_FOLD_ABOUT_Y = (0.0, 0.0, 1.0, 0.0)
 
 
 class Spots(NamedTuple):
@@ -90,7 +90,7 @@ def mirrored(spots: Spots, rotation: np.ndarray, generator: torch.Generator) -> 
     """
     chosen = aug.chance(len(spots.k), 0.5, generator)
     sign = torch.where(chosen[:, None, None], spots.k.new_tensor(_MIRROR), 1.0)
-    orientation = multiply(spots.orientation, spots.orientation.new_tensor(_TWO_FOLD_ABOUT_Y))
+    orientation = multiply(spots.orientation, spots.orientation.new_tensor(TWO_FOLD_ABOUT_Y))
     orientation = multiply(torch.as_tensor(rotation, dtype=orientation.dtype), orientation)
     return spots._replace(
         k=spots.k * sign,

@@ -107,6 +107,16 @@ class TestPatterns:
         assert np.median(fits) > 0.8
         assert len({tuple(q) for q in batch.orientation.numpy().round(3).tolist()}) > 30
 
+    def test_electrons_are_whole(self, case):
+        """As in indexing: every electron is in one bin."""
+        from pyxem_cnn.detector.resampling import ResamplingOperator
+        from pyxem_cnn.indexing.scan import resolve_geometry
+
+        geometry = resolve_geometry(case[1], GEOMETRY, None, False)
+        electrons = read(case).counts.numpy() * ResamplingOperator(geometry, GRID).covered_area
+        assert electrons.sum() > 1000
+        np.testing.assert_allclose(electrons, electrons.round(), atol=1e-3)
+
     def test_measured_ones_are_as_they_were(self, case):
         from dataclasses import replace
 
