@@ -217,7 +217,7 @@ def train(
         simulator,
         library,
         convergence_angle,
-        precession_angle if isinstance(precession_angle, float | int) else tuple(precession_angle),
+        precession_angle,
         thicknesses,
         n_held_out=4 * config.validation_patterns,
         show_progressbar=show_progressbar,

@@ -433,6 +433,18 @@ class TestBlochWaves:
         with pytest.raises(ValueError, match="a folder, for the libraries of several"):
             self.trained(library=tmp_path / "both" / files[0], precession_angle=(0, 0.4))
 
+    @pytest.mark.parametrize(
+        ("angle", "error", "told"),
+        [
+            ((), ValueError, r"got \(\), expected at least one angle"),
+            ((0, -0.4), ValueError, "got -0.4.*It is in degrees"),
+            ("0.4", TypeError, "got '0.4' of type str.*It is in degrees"),
+        ],
+    )
+    def test_wrong_precession_angles(self, angle, error, told):
+        with pytest.raises(error, match=told):
+            self.trained(precession_angle=angle)
+
     def test_polarity(self):
         config = replace(SHORT, polarity=True)
         models = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +17,8 @@ from pyxem_cnn.simulation.library.parameters import BUDGET, LibraryParameters
 from pyxem_cnn.simulation.library.zone_axis_library import ZoneAxisLibrary
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyxem_cnn.phases import CrystalStructure
 
 __all__ = ["Simulation", "TrainingLibraries", "grid_for", "training_libraries"]
@@ -41,7 +43,7 @@ class Simulation(NamedTuple):
     simulator: str = "bloch"
     library: str | os.PathLike[str] | DynamicalLibrary | None = None
     convergence_angle: float = 1.5
-    precession_angle: float | tuple[float, ...] = 0.0
+    precession_angle: float | Sequence[float] = 0.0
     thicknesses: tuple[float, float] = (200.0, 1000.0)
     n_held_out: int = _HELD_OUT_ZONE_AXES
     show_progressbar: bool = False
@@ -50,7 +52,7 @@ class Simulation(NamedTuple):
     def precession_angles(self) -> tuple[float, ...]:
         """Return all precession angles in degrees."""
         angles = self.precession_angle
-        return tuple(angles) if isinstance(angles, list | tuple) else (angles,)
+        return tuple(angles) if np.ndim(angles) else (angles,)
 
 
 class TrainingLibraries(NamedTuple):
@@ -207,7 +209,10 @@ def _dynamical(
     crystals: list[CrystalStructure], voltage: float, how: Simulation, grid: PolarGrid
 ) -> TrainingLibraries:
     angles = how.precession_angles
-    check_type("precession_angle", angles, tuple)
+    if not angles:
+        raise ValueError(given_expected("precession_angle", angles, "at least one angle"))
+    for angle in angles:
+        check_positive("precession_angle", angle, allow_zero=True, remedy="It is in degrees.")
     many = len(crystals) * len(angles) > 1
     train, held_out = [], []
     for phase, crystal in enumerate(crystals):
@@ -335,7 +340,7 @@ def _check_fits(found: LibraryParameters, wanted: LibraryParameters) -> None:
 
 def _options(parameters: LibraryParameters) -> dict[str, Any]:
     """Return the parameters without phase and voltage."""
-    values = {name: getattr(parameters, name) for name in parameters.__dataclass_fields__}
+    values = {f.name: getattr(parameters, f.name) for f in fields(parameters)}
     del values["crystal"], values["accelerating_voltage"]
     return values
 
