@@ -11,7 +11,7 @@ from pyxem_cnn._checks import check_positive
 # Directions of the incident beam that a disc of 1.5 mrad needs at 100 nm, and azimuths in
 # precession, of a single direction and of each of several (docs/user/convergence.md).
 _TILTS = 19
-_AZIMUTHS, _AZIMUTHS_OF_EACH = 72, 36
+AZIMUTHS, AZIMUTHS_OF_EACH = 72, 36
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Probe:
         check_positive("n_tilts", n_tilts, integer=True)
         n_tilts = n_tilts if convergence_angle else 1
         if n_precession is None:
-            several = _AZIMUTHS if n_tilts == 1 else _AZIMUTHS_OF_EACH
+            several = AZIMUTHS if n_tilts == 1 else AZIMUTHS_OF_EACH
             n_precession = several if precession_angle else 1
         check_positive("n_precession", n_precession, integer=True)
         return cls(wavelength, convergence_angle, precession_angle, int(n_tilts), int(n_precession))

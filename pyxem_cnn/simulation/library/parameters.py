@@ -12,6 +12,7 @@ import numpy as np
 from pyxem_cnn._checks import check_positive, check_share, given_expected
 from pyxem_cnn.detector.calibration import check_beam_energy
 from pyxem_cnn.simulation.bloch_waves.arguments import check_n_beams
+from pyxem_cnn.simulation.bloch_waves.probe_tilts import AZIMUTHS, AZIMUTHS_OF_EACH
 
 if TYPE_CHECKING:
     from pyxem_cnn.phases import CrystalStructure
@@ -30,8 +31,6 @@ _SECONDS, _SECONDS_PER_DIRECTION = 1e-3, 1.8e-4
 # Complex structure matrices take longer.
 _WITHOUT_INVERSION = 1.7
 _TILTS = 7
-# Azimuths of a beam with precession for one direction in the cone, and for each of several.
-AZIMUTHS, AZIMUTHS_OF_EACH = 72, 36
 # No finer than this: rocking curves are narrower, but every thickness and tilt is another pattern.
 _FINEST_SPACING = 0.33
 _MOST_ZONE_AXES = 32_000
