@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OrientationTask", "fit"]
 
-
 _logger = logging.getLogger(__name__)
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["prediction_to_crystal_map"]
 
-
 # Without a crystal, as likely as not, a point is not indexed.
 _EMPTY = 0.5
 # Columns of what not every network tells: of each orientation, and of the point as a whole.
