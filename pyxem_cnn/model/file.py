@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pyxem_cnn.maps._tables import whole_or_nothing
 from pyxem_cnn.model.exported import FOLDER
 from pyxem_cnn.model.networks import archive_of
 from pyxem_cnn.model.test_tensors import ModelFileError, TensorCheck
@@ -141,16 +141,8 @@ def write(data: bytes, path: Path, overwrite: bool) -> None:
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The folder {path.parent} does not exist. Make it first.")
-    # In the same folder, since renaming is only atomic within one file system.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_or_nothing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def _check_sha256(data: bytes, source: str, sha256: str) -> None:

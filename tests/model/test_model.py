@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -372,7 +373,7 @@ class TestSave:
         def fail(*_):
             raise OSError("No space left on device")
 
-        monkeypatch.setattr(model_file.os, step, fail)
+        monkeypatch.setattr(os, step, fail)
         with pytest.raises(OSError, match="No space left"):
             model.save(path, overwrite=True)
         assert path.read_bytes() == b"old"
