@@ -13,6 +13,7 @@ import pytest
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
     import numpy as np
@@ -74,8 +75,8 @@ def timm() -> ModuleType:
     return pytest.importorskip("timm")
 
 
-@pytest.fixture(autouse=True, scope="session")
-def interrupts_are_seen():
+@pytest.fixture
+def interrupts_are_seen() -> Iterator[None]:
     """Ctrl-C raises, also where the tests run in the background, with interrupts ignored."""
     import signal
 

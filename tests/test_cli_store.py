@@ -65,6 +65,7 @@ def no_space() -> None:
     ("action", "code", "word"),
     [(ctrl_c, 130, "Interrupted."), (no_space, 1, "Error: [Errno 28] No space left on device")],
 )
+@pytest.mark.usefixtures("interrupts_are_seen")
 def test_goes_on(rows, demo_model, calls, action, code, word) -> None:  # noqa: F811
     from orix import io
 
@@ -83,6 +84,8 @@ def test_goes_on(rows, demo_model, calls, action, code, word) -> None:  # noqa: 
     assert result.exit_code == 0, result.output
     assert calls["n"] == n_missing
     assert "going on with" in result.text
+    assert "144 patterns in " in result.text
+    assert "patterns/s" not in result.text  # most of them were there before
     assert "map.zarr" in result.text.split("Written:")[-1]
     other = run("map", rows, demo_model, "-o", rows.with_name("other.h5"))
     assert other.exit_code == 0, other.output

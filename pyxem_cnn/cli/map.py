@@ -90,7 +90,8 @@ def map_scan(
         check_map_path(output, overwrite)
         # --overwrite is for the files that are written at the end, never for a store.
         kept = {"store": store, "resume": resume or None}
-        check_store(**kept)
+        path = check_store(**kept)
+        goes_on = path is not None and path.exists()
         masks = {"signal_mask": _read_mask(signal_mask)}
         masks["navigation_mask"] = _read_mask(navigation_mask)
 
@@ -114,7 +115,7 @@ def map_scan(
         )
         seconds = time.perf_counter() - start
         save_crystal_map(xmap, output, overwrite)
-        _tell(xmap, seconds)
+        _tell(xmap, seconds, goes_on)
         if figures:
             written[1:] = save_figures(xmap, _figure_paths(output))
         if store is not None:
@@ -214,10 +215,13 @@ def _check_navigation(signal: Any) -> None:
         )
 
 
-def _tell(xmap: CrystalMap, seconds: float) -> None:
-    """Print what the map holds."""
+def _tell(xmap: CrystalMap, seconds: float, goes_on: bool) -> None:
+    """Print what the map holds, and how fast it was mapped unless a store held a part of it."""
     n = xmap.size
-    lines = [f"{n} patterns in {seconds:.1f} s, {n / seconds:.0f} patterns/s, start-up included"]
+    speed = f"{n / seconds:.0f} patterns/s, start-up included"
+    if goes_on:
+        speed = "going on with what the store held"
+    lines = [f"{n} patterns in {seconds:.1f} s, {speed}"]
     for phase_id, phase in xmap.phases_in_data:
         count = int((xmap.phase_id == phase_id).sum())
         name = "not indexed" if phase_id < 0 else phase.name

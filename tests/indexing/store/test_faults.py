@@ -89,6 +89,7 @@ class TestKilled:
 
 
 class TestInterrupted:
+    @pytest.mark.usefixtures("interrupts_are_seen")
     @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
     def test_ctrl_c(self, mapped, signal, calls, resumed, path, scheduler) -> None:
         def ctrl_c():
