@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["PREDICTIONS", "SHIFTS", "BlockFiles"]
 
 PREDICTIONS, SHIFTS = "predictions", "beam_shifts"
+# The same bytes on every machine.
+_DTYPES = {PREDICTIONS: "<f4", SHIFTS: "<f8"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class BlockFiles:
         from numcodecs import CRC32, Shuffle, Zstd
 
         for name, trailing in self.trailing.items():
-            dtype = np.dtype("<f4" if name == PREDICTIONS else "<f8")
+            dtype = np.dtype(_DTYPES[name])
             zarr.create(
                 shape=(*self.layout.array_shape, *trailing),
                 chunks=(*self.layout.chunk_shape, *trailing),
@@ -158,12 +160,12 @@ class BlockFiles:
         import dask.array as da
 
         trailing = self.trailing[name]
-        wanted = (len(COLUMNS),) if name == PREDICTIONS else ()
-        trailing = (*trailing[: len(trailing) - len(wanted)], *wanted)
+        if name == PREDICTIONS:
+            trailing = (*trailing[:-1], len(COLUMNS))
         return da.map_blocks(
             _BlockReader(self, name, frozenset(finished), trailing),
             chunks=(*self.layout.chunks, *((n,) for n in trailing)),
-            dtype=np.float32 if name == PREDICTIONS else np.float64,
+            dtype=_DTYPES[name],
             meta=np.empty((0,) * (len(self.layout.chunks) + len(trailing))),
             name=f"store-{uuid.uuid4().hex}",
         )
@@ -192,9 +194,8 @@ class _BlockReader:
 
     def __call__(self, block_id: Index) -> np.ndarray:
         index = tuple(block_id[: len(self.files.layout.chunks)])
-        dtype = np.float32 if self.name == PREDICTIONS else np.float64
         shape = (*self.files.layout.block_shape(index), *self.trailing)
-        block = np.full(shape, LEFT_OUT, dtype=dtype)
+        block = np.full(shape, LEFT_OUT, dtype=_DTYPES[self.name])
         if index in self.finished:
             stored = self.files.read(self.name, index)
             # Stores of earlier versions have fewer columns.
