@@ -11,29 +11,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from bloch_peer_abtem import SAME_FRAME, onto_axis
+from bloch_peer_abtem import SAME_FRAME, onto_axis, structure_factors
 
 
 def main(task_path: str, result_path: str) -> None:
     """Read crystal and orientations, and write reflections and intensities."""
-    import abtem
-    from abtem.bloch.dynamical import StructureFactor
-    from ase import Atoms
-
-    abtem.config.set({"precision": "float64", "device": "cpu"})
     task = np.load(task_path)
-    atoms = Atoms(task["elements"], scaled_positions=task["positions"], cell=task["cell"], pbc=True)
-    sigma = dict(zip(task["sigma_elements"].tolist(), task["sigma"].tolist(), strict=True))
-    factors = StructureFactor(
-        atoms,
-        g_max=2 * float(task["g_max"]),
-        parametrization="lobato",
-        thermal_sigma=sigma,
-        cutoff="hard",
-        centering="P",
-    ).build(lazy=False)
-    # abTEM knows no R centring: reflections that vanish are left out here.
-    allowed = np.abs(factors.array) > 1e-8 * np.abs(factors.array).max()
+    factors, allowed = structure_factors(task)
     result = {name: task[name] for name in ("matrices", "tilts", "thicknesses")}
     n = len(task["matrices"])
     for i, matrix in enumerate(task["matrices"]):

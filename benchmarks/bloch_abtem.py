@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from bloch_convergence import NAMED, THICKNESSES, run
-from bloch_crystals import CRYSTALS
+from bloch_crystals import CRYSTALS, abtem_specimen
 
 from pyxem_cnn.detector.calibration import electron_wavelength
 from pyxem_cnn.rotations import random_quaternions, to_matrix
@@ -40,13 +40,7 @@ def abtem_discs(python, name, orientations, n_tilts):
         task, result = f"{folder}/task.npz", f"{folder}/result.npz"
         np.savez(
             task,
-            cell=np.linalg.inv(crystal.reciprocal_basis),
-            elements=crystal.elements,
-            positions=crystal.positions,
-            sigma_elements=list(b_iso),
-            sigma=[np.sqrt(b / (8 * np.pi**2)) for b in b_iso.values()],
-            voltage=voltage,
-            wavelength=wavelength,
+            **abtem_specimen(crystal, voltage, b_iso),
             matrices=to_matrix(orientations),
             tilts=even_tilts(n_tilts) * 1.5e-3 / wavelength,
             thicknesses=THICKNESSES,

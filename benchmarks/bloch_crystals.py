@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from pyxem_cnn import CrystalStructure
+from pyxem_cnn.detector.calibration import electron_wavelength
 
 
 def b_iso(**rms):
     """Return B = 8 pi^2 <u^2> in square angstrom from rms displacements along an axis."""
     return {element: 8 * math.pi**2 * u**2 for element, u in rms.items()}
+
+
+def abtem_specimen(crystal, voltage, displacements):
+    """Return crystal and beam as the abTEM peers read them; displacements as of `b_iso`."""
+    return {
+        "cell": np.linalg.inv(crystal.reciprocal_basis),
+        "elements": crystal.elements,
+        "positions": crystal.positions,
+        "sigma_elements": list(displacements),
+        "sigma": [math.sqrt(b / (8 * math.pi**2)) for b in displacements.values()],
+        "voltage": voltage,
+        "wavelength": electron_wavelength(voltage),
+    }
 
 
 def linio2():

@@ -18,11 +18,23 @@ SAME_FRAME = np.diag([1.0, -1, -1])
 def main(task_path: str, result_path: str) -> None:
     """Read crystal and orientations, and write reflections and disc intensities."""
     import abtem
+
+    task = np.load(task_path)
+    factors, allowed = structure_factors(task)
+    discs = {"version": abtem.__version__}
+    for i, matrix in enumerate(task["matrices"]):
+        hkl, intensity = one_orientation(factors, allowed, matrix, task)
+        discs[f"hkl {i}"], discs[f"intensity {i}"] = hkl, intensity
+    np.savez(result_path, **discs)
+
+
+def structure_factors(task):
+    """Return abTEM's structure factors of a task, and which of them do not vanish."""
+    import abtem
     from abtem.bloch.dynamical import StructureFactor
     from ase import Atoms
 
     abtem.config.set({"precision": "float64", "device": "cpu"})
-    task = np.load(task_path)
     atoms = Atoms(task["elements"], scaled_positions=task["positions"], cell=task["cell"], pbc=True)
     sigma = dict(zip(task["sigma_elements"].tolist(), task["sigma"].tolist(), strict=True))
     factors = StructureFactor(
@@ -34,12 +46,7 @@ def main(task_path: str, result_path: str) -> None:
         centering="P",
     ).build(lazy=False)
     # abTEM knows no R centring: reflections that vanish are left out here.
-    allowed = np.abs(factors.array) > 1e-8 * np.abs(factors.array).max()
-    discs = {"version": abtem.__version__}
-    for i, matrix in enumerate(task["matrices"]):
-        hkl, intensity = one_orientation(factors, allowed, matrix, task)
-        discs[f"hkl {i}"], discs[f"intensity {i}"] = hkl, intensity
-    np.savez(result_path, **discs)
+    return factors, np.abs(factors.array) > 1e-8 * np.abs(factors.array).max()
 
 
 def one_orientation(factors, allowed, matrix, task):

@@ -14,20 +14,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from half_turn import degrees_off, report
 
 import pyxem_cnn
-from pyxem_cnn.metrics import summarize_errors
-from pyxem_cnn.rotations import disorientation_angle, multiply
-
-TURN_ABOUT_BEAM = np.array([0.0, 0.0, 0.0, 1.0])
-
-
-def degrees_off(truth, found, model):
-    """Return disorientations in degrees, and the same modulo a half turn about the beam."""
-    symmetry = model.target.symmetry
-    plain = disorientation_angle(truth, found, symmetry)
-    turned = disorientation_angle(multiply(truth, TURN_ABOUT_BEAM), found, symmetry)
-    return np.rad2deg(plain), np.rad2deg(np.minimum(plain, turned))
 
 
 def grain_numbers(n_grains, size, seed=2):
@@ -56,7 +45,7 @@ def si_grains(model, n_scans=20):
         )
         grains = grain_numbers(4, 6)
         found = xmap.rotations.data.reshape(6, 6, 4)
-        a, b = degrees_off(truth.data[grains], found, model)
+        a, b = degrees_off(truth.data[grains], found, model.target.symmetry)
         plain += [a[grains == i].mean() for i in np.unique(grains)]
         modulo += [b[grains == i].mean() for i in np.unique(grains)]
     report(f"si_grains, {n_scans} scans, by grain", plain, modulo)
@@ -82,7 +71,7 @@ def fe_multi_phase(model, n_scans=10):
         for i in np.unique(grains):
             here = grains == i
             right.append(np.mean(phase[here] == i // 2))
-            a, b = degrees_off(truth[i], found[here], model)
+            a, b = degrees_off(truth[i], found[here], model.target.symmetry)
             plain.append(a.mean())
             modulo.append(b.mean())
     print(f"fe_multi_phase_grains, {n_scans} scans: phase right in {100 * np.mean(right):.0f} %")
@@ -113,7 +102,7 @@ def real_grain_map(model, data, size=45):
         show_progressbar=False,
     )
     right = xmap.phase_id == phase
-    plain, modulo = degrees_off(rotations, xmap.rotations.data, model)
+    plain, modulo = degrees_off(rotations, xmap.rotations.data, model.target.symmetry)
     print(f"steel map, {size} x {size} points: phase right in {100 * right.mean():.1f} %")
     for i, name in enumerate(("ferrite", "austenite")):
         report(f"steel map, {name}", plain[phase == i], modulo[phase == i])
@@ -127,15 +116,6 @@ def real_blo(model, data):
     xmap = scan.get_orientation_map_cnn(model, find_center=True, show_progressbar=False)
     scores = " ".join(f"{value:.2f}" for value in xmap.prop["scores"])
     print(f"astar .blo ({scan}): {xmap.size} points mapped, scores {scores}")
-
-
-def report(what, plain, modulo):
-    """Print two error summaries."""
-    print(f"{what}: {summarize_errors(np.asarray(plain))}")
-    print(
-        f"{' ' * len(what)}  modulo a half turn about the beam: "
-        f"{summarize_errors(np.asarray(modulo))}"
-    )
 
 
 def main():

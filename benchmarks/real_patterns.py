@@ -16,15 +16,14 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from half_turn import degrees_off, report
 
 import pyxem_cnn
 from pyxem_cnn.conditions import Conditions
-from pyxem_cnn.metrics import summarize_errors
-from pyxem_cnn.rotations import disorientation_angle, multiply, zone_axis
+from pyxem_cnn.rotations import zone_axis
 from pyxem_cnn.simulation.library.training_libraries import grid_for
 from pyxem_cnn.training import TrainingConfig
 
-TURN_ABOUT_BEAM = np.array([0.0, 0.0, 0.0, 1.0])
 GOLD = Path(__file__).parents[1] / "examples/training/gold.cif"
 
 
@@ -67,13 +66,6 @@ def _fitted(conditions, crystal, voltage):
     grid = grid_for(crystal)
     few = kinematic_library(crystal, voltage, k_max=grid.k_max, n_zone_axes=300)
     return conditions.fitted_to(few, grid)
-
-
-def errors(truth, found, symmetry):
-    """Return disorientations in degrees, and the same modulo a half turn about the beam."""
-    plain = disorientation_angle(truth, found, symmetry)
-    turned = disorientation_angle(multiply(truth, TURN_ABOUT_BEAM), found, symmetry)
-    return np.rad2deg(plain), np.rad2deg(np.minimum(plain, turned))
 
 
 def cinchonine_scan(data, frames):
@@ -120,7 +112,7 @@ def judge_cinchonine(model, data, frames, resolution):
     found = {}
     for name, xmap in maps.items():
         rotations = xmap.rotations.data.reshape(len(truth), -1, 4)
-        plain, modulo = errors(truth[:, None], rotations, model.target.symmetry)
+        plain, modulo = degrees_off(truth[:, None], rotations, model.target.symmetry)
         found[name] = plain[:, 0]
         what = f"cinchonine, {frames} frames summed, {name}"
         report(what, plain[:, 0], modulo[:, 0])
@@ -156,15 +148,6 @@ def judge_gold(model, data, resolution):
 def _off_axis(rotation):
     """Return the angle between the zone axis and the nearest <100>, degrees."""
     return np.rad2deg(np.arccos(np.abs(zone_axis(rotation)).max()))
-
-
-def report(what, plain, modulo):
-    """Print two error summaries."""
-    print(f"{what}: {summarize_errors(np.asarray(plain))}")
-    print(
-        f"{' ' * len(what)}  modulo a half turn about the beam: "
-        f"{summarize_errors(np.asarray(modulo))}"
-    )
 
 
 def draw(results, path):

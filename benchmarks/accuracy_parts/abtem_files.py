@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+from bloch_crystals import abtem_specimen
 
 from accuracy_parts.crystals import CRYSTALS, crystal_named
 from accuracy_parts.spot_sets import SpotSet
@@ -61,13 +62,7 @@ def simulate_with_abtem(python: str, name: str, n: int, folder: Path, seed: int 
     task = path.with_suffix(".task.npz")
     np.savez(
         task,
-        cell=np.linalg.inv(crystal.reciprocal_basis),
-        elements=crystal.elements,
-        positions=crystal.positions,
-        sigma_elements=list(b_iso),
-        sigma=[np.sqrt(b / (8 * np.pi**2)) for b in b_iso.values()],
-        voltage=voltage,
-        wavelength=wavelength,
+        **abtem_specimen(crystal, voltage, b_iso),
         matrices=to_matrix(random_quaternions(n, np.random.default_rng(seed))),
         tilts=sunflower(61) * 1e-3 * CONVERGENCE_ANGLE / wavelength,
         thicknesses=THICKNESSES,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from half_turn import TURN_ABOUT_BEAM
 
 from accuracy_parts.spot_sets import SpotSet
 from pyxem_cnn.detector.grids import PolarGrid
@@ -15,7 +16,6 @@ from pyxem_cnn.simulation.rendering import render_polar
 
 RIGHT = 5.0  # degrees
 CONFIDENT = 0.9
-_TURN_ABOUT_BEAM = np.array([0.0, 0.0, 0.0, 1.0])
 _TWIN_GRID = PolarGrid(64, 180, 0.1, 1.6)
 _BLUR = 0.01  # 1/angstrom, of the patterns that twins are told by
 
@@ -47,7 +47,7 @@ def degrees_off(spots: SpotSet, found: np.ndarray, turned: bool = False) -> np.n
     symmetry = spots.crystal.symmetry_quaternions()
     angle = disorientation_angle(spots.orientations, found, symmetry)
     if turned:
-        other = multiply(spots.orientations, _TURN_ABOUT_BEAM)
+        other = multiply(spots.orientations, TURN_ABOUT_BEAM)
         angle = np.minimum(angle, disorientation_angle(other, found, symmetry))
     return np.where(np.isnan(angle), np.inf, np.rad2deg(angle))
 

@@ -1,9 +1,8 @@
 """pyxem's template matching as a method, with kinematic or Bloch-wave templates.
 
 Matches are decoded right, patterns are those of the networks' operator. Intensities of Bloch waves
-are averaged over thicknesses. Settings are tuned on
-patterns of their own (`tuned`): other orientations, other errors and other noise than those of the
-test.
+are averaged over thicknesses. Settings are tuned on patterns of their own (`tuned`): other
+orientations, other errors and other noise than those of the test.
 """
 
 from __future__ import annotations
