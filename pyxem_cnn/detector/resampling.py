@@ -294,6 +294,17 @@ def _check_counts(counts: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
                 "Use counts.reshape(-1, rows, columns), or make an operator for this shape.",
             )
         )
+    return native(counts)
+
+
+def native(counts: np.ndarray) -> np.ndarray:
+    """Return numbers contiguous, in a dtype of this machine that numba reads.
+
+    Parameters
+    ----------
+    counts
+        Integers, floats or bool, of any shape.
+    """
     dtype = counts.dtype.newbyteorder("=")
     if dtype.kind == "b":
         dtype = np.dtype(np.uint8)

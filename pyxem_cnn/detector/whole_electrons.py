@@ -57,19 +57,21 @@ class WholeElectrons:
         counts
             Raw patterns, shape (n, rows, columns).
         values
-            Of the operator for these patterns, shape (n, *grid.shape).
+            Of the operator for these patterns, shape (n, *grid.shape); changed in place.
 
         Returns
         -------
         values
-            Float32. Patterns with fractions, negative or not finite numbers stay as they are.
+            The same array. Patterns with fractions, negative or not finite numbers stay as they
+            are.
         """
         chosen = self._chosen(counts, values)
         if not chosen.size:
             return values
+        from pyxem_cnn.detector.resampling import native
         from pyxem_cnn.detector.whole_electrons_kernel import count_whole
 
-        flat = _native(counts[chosen].reshape(len(chosen), -1))
+        flat = native(counts[chosen].reshape(len(chosen), -1))
         found = np.zeros((len(chosen), self._weight.size), dtype=np.float32)
         count_whole(flat, self._first, self._bins, self._cumulative, self._weight, found)
         values[chosen] = found.reshape(len(chosen), *values.shape[1:])
@@ -90,11 +92,3 @@ class WholeElectrons:
         if counts.dtype.kind == "f":
             whole &= (patterns == np.rint(patterns)).all(axis=(1, 2))
         return chosen[whole]
-
-
-def _native(counts: np.ndarray) -> np.ndarray:
-    """Return counts contiguous, in a dtype of this machine that numba reads."""
-    dtype = counts.dtype.newbyteorder("=")
-    if dtype.kind == "b" or dtype == np.float16:
-        dtype = np.dtype(np.uint8 if dtype.kind == "b" else np.float32)
-    return np.ascontiguousarray(counts, dtype=dtype)

@@ -75,7 +75,10 @@ def test_noise_is_that_of_counting(operator):
     assert np.median(inner.var(0) / inner.mean(0)) < 0.7
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, np.float64, ">u2"])
+DTYPES = [np.uint8, np.int32, np.float16, np.float32, np.float64, np.longdouble, ">u2"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_any_dtype_gives_the_same(operator, dtype):
     patterns = patterns_of(8)
     np.testing.assert_array_equal(bins(operator, patterns.astype(dtype)), bins(operator, patterns))
