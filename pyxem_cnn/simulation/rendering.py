@@ -10,48 +10,46 @@ are touched: a pattern costs microseconds.
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pyxem_cnn._checks import check_shape
+from pyxem_cnn.simulation.disc_parts import N_PARTS, uniform_parts, width_between
 
 if TYPE_CHECKING:
     from pyxem_cnn.detector.grids import CartesianGrid, PolarGrid
 
-__all__ = ["render_cartesian", "render_polar"]
+__all__ = ["cumulative_normal", "render_cartesian", "render_polar"]
 
 # The kernel's spots reach so many standard deviations; 6e-5 of them lies outside.
 REACH = 4.0
 # The cumulative normal distribution, tabulated: linear interpolation is right to 2e-6.
 TABLE_STEPS_PER_SIGMA = 256
 
-# A disc of radius 1 as one Gaussian at its centre and six on a ring, of equal weight:
-# 6/7 ring^2/2 + sigma^2 = 1/4, the second moment of a disc along an axis.
-_RING = 0.67
-_RING_SIGMA = math.sqrt(0.25 - 3 / 7 * _RING**2)
-
 
 class _Parts(NamedTuple):
     """Gaussians that make up every spot."""
 
-    intensity: np.ndarray  # (n, n_spots, n_parts)
-    offset: np.ndarray  # (n, n_parts, 2), 1/angstrom
-    sigma: np.ndarray  # (n,), 1/angstrom
+    intensity: Array  # (n, n_spots, n_parts)
+    offset: Array  # (n, n_parts, 2), 1/angstrom
+    sigma: Array  # (n,), 1/angstrom
 
 
 def render_polar(
-    k: np.ndarray,
-    intensity: np.ndarray,
-    sigma: np.ndarray,
+    k: Array,
+    intensity: Array,
+    sigma: Array,
     grid: PolarGrid,
-    disc_radius: np.ndarray | None = None,
-    ring_turn: np.ndarray | None = None,
-    tilts: np.ndarray | None = None,
-) -> np.ndarray:
+    disc_radius: Array | None = None,
+    ring_turn: Array | None = None,
+    tilts: Array | None = None,
+) -> Array:
     """Render spots on a polar grid.
+
+    Takes NumPy arrays, or torch tensors of one device, and returns what it was given. Tensors of a
+    GPU are rendered there.
 
     Parameters
     ----------
@@ -89,13 +87,33 @@ def render_polar(
     ValueError
         If the shapes do not fit together.
     """
+    parts = _parts(k, intensity, sigma, disc_radius, ring_turn, tilts)
+    if array_namespace(k) is not np:
+        return _render_tensors(k, parts, grid)
     from pyxem_cnn.simulation._rendering_kernel import render_on_rings
 
-    parts = _parts(k, intensity, sigma, disc_radius, ring_turn, tilts)
     content = np.zeros((len(k), *grid.shape), dtype=np.float32)
     arrays = (_single(a) for a in (k, *parts))
-    render_on_rings(content, *arrays, grid.k_min, grid.radial_step, _cumulative_normal())
+    render_on_rings(content, *arrays, grid.k_min, grid.radial_step, cumulative_normal())
     return content
+
+
+def _render_tensors(k: Any, parts: _Parts, grid: PolarGrid) -> Any:
+    """Return bin contents of tensors: on a CPU the compiled renderer is faster."""
+    import torch
+
+    if k.device.type == "cpu":
+        from pyxem_cnn.simulation._rendering_kernel import render_on_rings
+
+        content = torch.zeros((len(k), *grid.shape))
+        arrays = (_single(array.numpy()) for array in (k, *parts))
+        table = _cumulative_normal()
+        render_on_rings(content.numpy(), *arrays, grid.k_min, grid.radial_step, table)
+        return content
+    from pyxem_cnn.simulation import _rendering_torch
+
+    tensors = (array.float() for array in (k, *parts))
+    return _rendering_torch.render_on_rings(*tensors, grid.shape, grid.k_min, grid.radial_step)
 
 
 def render_cartesian(
@@ -134,56 +152,58 @@ def render_cartesian(
     parts = _parts(k, intensity, sigma, disc_radius, ring_turn, tilts)
     content = np.zeros((len(k), *grid.shape), dtype=np.float32)
     arrays = (_single(a) for a in (k, *parts))
-    render_on_pixels(content, *arrays, grid.scale, _cumulative_normal())
+    render_on_pixels(content, *arrays, grid.scale, cumulative_normal())
     return content
 
 
 def _parts(
-    k: np.ndarray,
-    intensity: np.ndarray,
-    sigma: np.ndarray,
-    disc_radius: np.ndarray | None,
-    ring_turn: np.ndarray | None,
-    tilts: np.ndarray | None,
+    k: Array,
+    intensity: Array,
+    sigma: Array,
+    disc_radius: Array | None,
+    ring_turn: Array | None,
+    tilts: Array | None,
 ) -> _Parts:
     """Return the Gaussians that every spot consists of."""
     n, n_spots = k.shape[:2]
+    xp = array_namespace(k)
     if tilts is not None:
         check_shape("tilts", tilts, (n, "n_tilts", 2))
         check_shape("intensity", intensity, (n, n_spots, tilts.shape[1]), "One for each tilt.")
-        return _Parts(intensity, tilts, np.hypot(sigma, _sigma_of_tilts(tilts, disc_radius)))
+        return _Parts(intensity, tilts, xp.hypot(sigma, _sigma_of_tilts(tilts, disc_radius)))
     check_shape("intensity", intensity, (n, n_spots))
-    if disc_radius is None or not np.any(disc_radius):
-        return _Parts(intensity[..., None], np.zeros((n, 1, 2)), sigma)
+    if disc_radius is None or not (disc_radius > 0).any():
+        return _Parts(intensity[..., None], xp.zeros_like(k[:, :1]), sigma)
     return _uniform_discs(intensity, sigma, disc_radius, ring_turn)
 
 
-def _uniform_discs(
-    intensity: np.ndarray, sigma: np.ndarray, radius: np.ndarray, ring_turn: np.ndarray | None
-) -> _Parts:
+def _uniform_discs(intensity: Array, sigma: Array, radius: Array, ring_turn: Array | None) -> _Parts:
     """Return seven equal Gaussians for every disc, and one where the radius is 0."""
+    xp = array_namespace(radius)
     is_disc = radius > 0
-    angle = np.zeros(len(radius)) if ring_turn is None else ring_turn
-    angle = angle[:, None] + np.arange(6) * (math.pi / 3)
-    ring = _RING * radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    offset = np.concatenate([np.zeros((len(radius), 1, 2)), ring], axis=1)
-    weight = np.where(is_disc[:, None], 1 / 7, [1.0, 0, 0, 0, 0, 0, 0])
+    turn = xp.zeros_like(radius) if ring_turn is None else ring_turn
+    angle = xp.stack([turn + i * (math.pi / 3) for i in range(6)], -1)
+    ring = _RING * radius[:, None, None] * xp.stack([xp.cos(angle), xp.sin(angle)], -1)
+    offset = xp.concatenate([xp.zeros_like(ring[:, :1]), ring], 1)
+    of_disc = is_disc / 7.0
+    weight = xp.stack([of_disc + ~is_disc, *(6 * [of_disc])], -1)
     return _Parts(
         intensity[..., None] * weight[:, None, :],
         offset,
-        np.where(is_disc, _RING_SIGMA * radius, sigma),
+        xp.where(is_disc, _RING_SIGMA * radius, sigma),
     )
 
 
-def _sigma_of_tilts(tilts: np.ndarray, disc_radius: np.ndarray | None) -> np.ndarray:
+def _sigma_of_tilts(tilts: Array, disc_radius: Array | None) -> Array:
     """Return the width (n,) that fills the gaps between points which cover a disc evenly.
 
     Along an axis, a disc's second moment is radius^2/4. The points have a part of it, the Gaussians
     the rest, but never less than the square of equal area that each point stands for.
     """
-    spread = (tilts**2).sum(axis=-1).mean(axis=-1) / 2
-    square = 4 * spread if disc_radius is None else np.asarray(disc_radius, dtype=np.float64) ** 2
-    return np.sqrt(np.maximum(square / 4 - spread, square * math.pi / (12 * tilts.shape[1])))
+    xp = array_namespace(tilts)
+    spread = (tilts**2).sum(-1).mean(-1) / 2
+    square = 4 * spread if disc_radius is None else disc_radius**2
+    return xp.sqrt(xp.maximum(square / 4 - spread, square * (math.pi / (12 * tilts.shape[1]))))
 
 
 def _single(array: Any) -> np.ndarray:
@@ -191,7 +211,8 @@ def _single(array: Any) -> np.ndarray:
 
 
 @cache
-def _cumulative_normal() -> np.ndarray:
+def cumulative_normal() -> np.ndarray:
+    """Return the integral of a Gaussian up to -REACH ... REACH standard deviations, tabulated."""
     from scipy.special import ndtr
 
     n = int(REACH * TABLE_STEPS_PER_SIGMA)

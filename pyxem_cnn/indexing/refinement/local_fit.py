@@ -205,9 +205,9 @@ class LocalFit:
         )
 
     def _bins(self) -> tuple[float, float, np.ndarray]:
-        from pyxem_cnn.simulation.rendering import _cumulative_normal
+        from pyxem_cnn.simulation.rendering import cumulative_normal
 
-        return self.grid.k_min, self.grid.radial_step, _cumulative_normal()
+        return self.grid.k_min, self.grid.radial_step, cumulative_normal()
 
 
 def _better(one: Fits, other: Fits) -> Fits:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pyxem_cnn.detector.calibration import electron_wavelength
 from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
+from pyxem_cnn.simulation.disc_parts import uniform_parts, width_between
 from pyxem_cnn.simulation.kinematic import KinematicSimulator
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ _RELRODS = (0.006, 0.009, 0.013, 0.019, 0.028)
 _KINEMATIC_SPOTS = 96
 # Farthest excitation error of kinematic spots, 1/angstrom, and the part of it in which they fade.
 _SLAB, _TAPER = 0.08, 0.2
-# The spots of a kinematic disc: one in the middle and six on a ring, see simulation.rendering.
-_RING = 0.67
 
 
 class SimulatedSpots(NamedTuple):
@@ -211,10 +210,8 @@ class KinematicSource:
         self.depth_limits = 0.004, 0.04
         wavelength = electron_wavelength(accelerating_voltage)
         self.disc_radius = float(np.sin(1e-3 * convergence_angle) / wavelength)
-        angle = np.arange(6) * np.pi / 3
-        ring = _RING * self.disc_radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-        parts = np.concatenate([np.zeros((1, 2)), ring]) if self.disc_radius else np.zeros((1, 2))
-        self._offset = _single(parts)
+        parts = uniform_parts(np.array([self.disc_radius]))[0]
+        self._offset = _single(parts if self.disc_radius else np.zeros((1, 2)))
 
     def calculate(self, quaternions: np.ndarray, depths: np.ndarray) -> SimulatedSpots:
         """Return the spots of orientations.
@@ -269,11 +266,9 @@ def _denser(depths: np.ndarray) -> np.ndarray:
 
 def _part_sigma(disc_radius: float, offset: np.ndarray) -> float:
     """Return the width that fills the gaps between the points that stand for a disc."""
-    from pyxem_cnn.simulation.rendering import _sigma_of_tilts
-
     if not disc_radius:
         return 0.0
-    return float(_sigma_of_tilts(offset[None].astype(np.float64), np.array([disc_radius]))[0])
+    return float(width_between(offset[None].astype(np.float64), np.array([disc_radius]))[0])
 
 
 def _single(array: np.ndarray) -> np.ndarray:
