@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pyxem_cnn._torch import limit_threads
-from pyxem_cnn.indexing.refinement.candidates import first_of_each
+from pyxem_cnn.indexing.refinement.candidates import SAME, first_of_each
 from pyxem_cnn.indexing.refinement.local_fit import BinnedCounts
 from pyxem_cnn.rotations import conjugate, disorientation_angle, multiply
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchRefiner", "Refined", "empty_refined"]
 
-# Two fits that are nearer are one, degrees.
-_SAME = 0.75
 # How much less likely than what was found its twins are beforehand, and what is added to scores.
 _TWIN, _SMALLEST_SCORE = 0.1, 0.02
 
@@ -216,7 +214,7 @@ class BatchRefiner:
             if own.any():
                 only = np.where(own[..., None], quaternions, np.nan)
                 symmetry = search.fit.source.crystal.symmetry_quaternions(self.polarity)
-                kept |= first_of_each(only, symmetry, _SAME)
+                kept |= first_of_each(only, symmetry, SAME)
         return kept
 
     def _moved(

@@ -11,7 +11,10 @@ from pyxem_cnn.rotations import about_z, disorientation_angle, multiply, zone_ax
 if TYPE_CHECKING:
     from pyxem_cnn.phases import CrystalStructure
 
-__all__ = ["Twins", "first_of_each"]
+__all__ = ["SAME", "Twins", "first_of_each"]
+
+SAME = 0.75
+"""Orientations that are nearer are one, degrees."""
 
 
 class Twins:

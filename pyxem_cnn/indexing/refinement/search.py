@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pyxem_cnn.indexing.refinement.candidates import Twins, first_of_each
+from pyxem_cnn.indexing.refinement.candidates import SAME, Twins, first_of_each
 from pyxem_cnn.indexing.refinement.local_fit import BinnedCounts, Fits, LocalFit
 from pyxem_cnn.indexing.refinement.nodes import Nodes
 from pyxem_cnn.indexing.refinement.photometry import ApertureMaps, Apertures
@@ -24,8 +24,6 @@ __all__ = ["Found", "PhaseSearch"]
 _TURNS = np.linspace(-1, 1, 5)
 # Depths of one orientation that are tried further.
 _PEAKS = 2
-# How far apart orientations are to be two.
-_SAME = 0.75  # degrees
 
 
 class Found(NamedTuple):
@@ -137,7 +135,7 @@ class PhaseSearch:
         number = np.arange(n_best * family.shape[2]).reshape(n_best, -1)
         order = np.concatenate([number[:, 0], number[:, 1:].ravel()])
         flat = family.reshape(n, -1, 4)[:, order]
-        kept = first_of_each(flat, self.nodes.symmetry, _SAME)
+        kept = first_of_each(flat, self.nodes.symmetry, SAME)
         pattern, place = np.nonzero(kept)
         return pattern, flat[pattern, place], order[place]
 
@@ -173,10 +171,9 @@ class PhaseSearch:
             chosen = _chosen(pattern[which], which, is_own[which], start.gain, n_starts, of_each)
             which, start = which[chosen], Fits(*(array[chosen] for array in start))
             start = self.fit(data, pattern[which], start, n_steps)
-        fits = start
-        back = multiply(conjugate(operations[which]), fits.quaternions)
+        back = multiply(conjugate(operations[which]), start.quaternions)
         return _by_pattern(
-            len(quaternions), pattern[which], fits._replace(quaternions=back),
+            len(quaternions), pattern[which], start._replace(quaternions=back),
             (origin[which], self.twins.is_twin[place[which]]),
         )  # fmt: skip
 
