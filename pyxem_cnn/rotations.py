@@ -36,7 +36,8 @@ def _stack(parts: list[Array]) -> Array:
     return np.stack(parts, axis=-1)
 
 
-def _namespace(array: Array) -> Any:
+def array_namespace(array: Array) -> Any:
+    """Return the module whose functions take an array: numpy or torch."""
     return sys.modules["torch"] if _is_tensor(array) else np
 
 
@@ -138,7 +139,7 @@ def from_matrix(matrix: np.ndarray) -> np.ndarray:
 
 def about_z(angle: Array) -> Array:
     """Return quaternions (..., 4) that turn vectors by ``angle`` (radians, ...) about z."""
-    xp = _namespace(angle)
+    xp = array_namespace(angle)
     half = angle / 2
     zero = half * 0
     return _stack([xp.cos(half), zero, zero, xp.sin(half)])
@@ -146,7 +147,7 @@ def about_z(angle: Array) -> Array:
 
 def from_rotation_vector(vector: Array) -> Array:
     """Return quaternions (..., 4) of rotation vectors (..., 3): axis times angle in radians."""
-    xp = _namespace(vector)
+    xp = array_namespace(vector)
     square = (vector * vector).sum(-1)
     angle = (square + 1e-30) ** 0.5
     # sin(x/2)/x by its series limit 1/2 at x = 0; the tiny offset keeps gradients finite there.
@@ -158,7 +159,7 @@ def from_rotation_vector(vector: Array) -> Array:
 
 def to_rotation_vector(q: Array) -> Array:
     """Return rotation vectors (..., 3), axis times angle in radians, of length at most pi."""
-    xp = _namespace(q)
+    xp = array_namespace(q)
     q = xp.where((q[..., :1] < 0), -q, q)
     length = (q[..., 1:] ** 2).sum(-1) ** 0.5
     angle = 2 * xp.arctan2(length, q[..., 0])
@@ -172,7 +173,7 @@ def angle_between(p: Array, q: Array) -> Array:
     # arctan2 is exact for small angles, where arccos loses half the digits.
     relative = multiply(conjugate(p), q)
     vector = (relative[..., 1:] ** 2).sum(-1) ** 0.5
-    return 2 * _namespace(p).arctan2(vector, abs(relative[..., 0]))
+    return 2 * array_namespace(p).arctan2(vector, abs(relative[..., 0]))
 
 
 def disorientation_angle(p: Array, q: Array, symmetry: Array) -> Array:
@@ -209,7 +210,7 @@ def swing_twist(q: Array) -> tuple[Array, Array]:
         ``swing`` (..., 4) has no z component, ``twist`` (...) is an angle in radians in
         [-pi, pi), and ``q = multiply(swing, about_z(twist))`` up to sign.
     """
-    twist = 2 * _namespace(q).arctan2(q[..., 3], q[..., 0])
+    twist = 2 * array_namespace(q).arctan2(q[..., 3], q[..., 0])
     pi = np.pi
     twist = (twist + pi) % (2 * pi) - pi
     return multiply(q, about_z(-twist)), twist

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
+from pyxem_cnn.rotations import Array, array_namespace
 
 __all__ = ["N_PARTS", "uniform_parts", "width_between"]
 
@@ -16,13 +16,13 @@ N_PARTS = 7
 _RING = 0.67
 
 
-def uniform_parts(radius: np.ndarray, turn: np.ndarray | None = None) -> np.ndarray:
+def uniform_parts(radius: Array, turn: Array | None = None) -> Array:
     """Return where the Gaussians of equal weight lie that make up discs without structure.
 
     Parameters
     ----------
     radius
-        Of the discs, shape (n,), in any unit.
+        Of the discs, shape (n,), in any unit: a NumPy array or a torch tensor, as is returned.
     turn
         Angle of the ring, radians, shape (n,). 0 by default.
 
@@ -31,13 +31,15 @@ def uniform_parts(radius: np.ndarray, turn: np.ndarray | None = None) -> np.ndar
     offset
         Displacement (x, y) from the disc's centre, shape (n, `N_PARTS`, 2), in the same unit.
     """
-    start = np.zeros(len(radius)) if turn is None else turn
-    angle = start[:, None] + np.arange(N_PARTS - 1) * (2 * math.pi / (N_PARTS - 1))
-    ring = _RING * radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    return np.concatenate([np.zeros((len(radius), 1, 2)), ring], axis=1)
+    xp = array_namespace(radius)
+    turn = xp.zeros_like(radius) if turn is None else turn
+    n = N_PARTS - 1
+    angle = xp.stack([turn + i * (2 * math.pi / n) for i in range(n)], -1)
+    ring = _RING * radius[:, None, None] * xp.stack([xp.cos(angle), xp.sin(angle)], -1)
+    return xp.concatenate([xp.zeros_like(ring[:, :1]), ring], 1)
 
 
-def width_between(points: np.ndarray, disc_radius: np.ndarray | None = None) -> np.ndarray:
+def width_between(points: Array, disc_radius: Array | None = None) -> Array:
     """Return the standard deviation of Gaussians that fill the gaps between points of a disc.
 
     Along an axis, a disc's second moment is radius^2/4. The points have a part of it, the Gaussians
@@ -46,7 +48,8 @@ def width_between(points: np.ndarray, disc_radius: np.ndarray | None = None) -> 
     Parameters
     ----------
     points
-        Displacements (x, y) that cover each disc evenly, shape (n, n_points, 2), in any unit.
+        Displacements (x, y) that cover each disc evenly, shape (n, n_points, 2), in any unit: a
+        NumPy array or a torch tensor, as is returned.
     disc_radius
         Of the discs, shape (n,), in the same unit. By default that of the disc whose second moment
         the points have.
@@ -56,6 +59,7 @@ def width_between(points: np.ndarray, disc_radius: np.ndarray | None = None) -> 
     sigma
         Shape (n,), in the same unit.
     """
-    spread = (points**2).sum(axis=-1).mean(axis=-1) / 2
-    square = 4 * spread if disc_radius is None else np.asarray(disc_radius, dtype=np.float64) ** 2
-    return np.sqrt(np.maximum(square / 4 - spread, square * math.pi / (12 * points.shape[1])))
+    xp = array_namespace(points)
+    spread = (points**2).sum(-1).mean(-1) / 2
+    square = 4 * spread if disc_radius is None else disc_radius**2
+    return xp.sqrt(xp.maximum(square / 4 - spread, square * (math.pi / (12 * points.shape[1]))))

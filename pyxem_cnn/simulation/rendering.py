@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pyxem_cnn._checks import check_shape
+from pyxem_cnn.rotations import Array, array_namespace
 from pyxem_cnn.simulation.disc_parts import N_PARTS, uniform_parts, width_between
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _render_tensors(k: Any, parts: _Parts, grid: PolarGrid) -> Any:
 
         content = torch.zeros((len(k), *grid.shape))
         arrays = (_single(array.numpy()) for array in (k, *parts))
-        table = _cumulative_normal()
+        table = cumulative_normal()
         render_on_rings(content.numpy(), *arrays, grid.k_min, grid.radial_step, table)
         return content
     from pyxem_cnn.simulation import _rendering_torch
@@ -170,40 +171,27 @@ def _parts(
     if tilts is not None:
         check_shape("tilts", tilts, (n, "n_tilts", 2))
         check_shape("intensity", intensity, (n, n_spots, tilts.shape[1]), "One for each tilt.")
-        return _Parts(intensity, tilts, xp.hypot(sigma, _sigma_of_tilts(tilts, disc_radius)))
+        return _Parts(intensity, tilts, xp.hypot(sigma, width_between(tilts, disc_radius)))
     check_shape("intensity", intensity, (n, n_spots))
     if disc_radius is None or not (disc_radius > 0).any():
         return _Parts(intensity[..., None], xp.zeros_like(k[:, :1]), sigma)
     return _uniform_discs(intensity, sigma, disc_radius, ring_turn)
 
 
-def _uniform_discs(intensity: Array, sigma: Array, radius: Array, ring_turn: Array | None) -> _Parts:
+def _uniform_discs(
+    intensity: Array, sigma: Array, radius: Array, ring_turn: Array | None
+) -> _Parts:
     """Return seven equal Gaussians for every disc, and one where the radius is 0."""
     xp = array_namespace(radius)
     is_disc = radius > 0
-    turn = xp.zeros_like(radius) if ring_turn is None else ring_turn
-    angle = xp.stack([turn + i * (math.pi / 3) for i in range(6)], -1)
-    ring = _RING * radius[:, None, None] * xp.stack([xp.cos(angle), xp.sin(angle)], -1)
-    offset = xp.concatenate([xp.zeros_like(ring[:, :1]), ring], 1)
-    of_disc = is_disc / 7.0
-    weight = xp.stack([of_disc + ~is_disc, *(6 * [of_disc])], -1)
+    offset = uniform_parts(radius, ring_turn)
+    of_disc = is_disc / float(N_PARTS)
+    weight = xp.stack([of_disc + ~is_disc, *((N_PARTS - 1) * [of_disc])], -1)
     return _Parts(
         intensity[..., None] * weight[:, None, :],
         offset,
-        xp.where(is_disc, _RING_SIGMA * radius, sigma),
+        xp.where(is_disc, width_between(offset, radius), sigma),
     )
-
-
-def _sigma_of_tilts(tilts: Array, disc_radius: Array | None) -> Array:
-    """Return the width (n,) that fills the gaps between points which cover a disc evenly.
-
-    Along an axis, a disc's second moment is radius^2/4. The points have a part of it, the Gaussians
-    the rest, but never less than the square of equal area that each point stands for.
-    """
-    xp = array_namespace(tilts)
-    spread = (tilts**2).sum(-1).mean(-1) / 2
-    square = 4 * spread if disc_radius is None else disc_radius**2
-    return xp.sqrt(xp.maximum(square / 4 - spread, square * (math.pi / (12 * tilts.shape[1]))))
 
 
 def _single(array: Any) -> np.ndarray:

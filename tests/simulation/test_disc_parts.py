@@ -40,3 +40,15 @@ def test_without_a_radius_the_points_moment_is_the_discs():
     spread = (points**2).sum(axis=-1).mean(axis=-1) / 2
     expected = width_between(points, 2 * np.sqrt(spread))
     np.testing.assert_allclose(width_between(points), expected)
+
+
+def test_tensors_give_tensors():
+    import torch
+
+    radius = torch.as_tensor(RADII)
+    offset = uniform_parts(radius, torch.tensor([0.1, 0.2], dtype=torch.float64))
+    expected = uniform_parts(RADII, np.array([0.1, 0.2]))
+    np.testing.assert_allclose(offset.numpy(), expected)
+    np.testing.assert_allclose(
+        width_between(offset, radius).numpy(), width_between(expected, RADII)
+    )
