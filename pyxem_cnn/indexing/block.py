@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,13 @@ LEFT_OUT = np.nan  # phase id of masked scan positions
 _PHASE, _SCORE, _QUATERNION, _RELIABILITY, _PROBABILITY = 0, 1, slice(2, 6), 6, 7
 # What not every network tells: fields of Decoded that are columns by the same name.
 _OPTIONAL = {name: COLUMNS.index(name) for name in COLUMNS[8:]}
+
+
+class _Part(NamedTuple):
+    """What one model says of a batch."""
+
+    rows: np.ndarray  # (n, n_best, n_columns)
+    any_phase: np.ndarray  # (n,), probability that it is one of the model's phases, or NaN
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ class BlockPredictor:
             model = source.load() if isinstance(source, ModelHandle) else source
             parts.append(self._one_model(first_phase, model, operator, patterns, shifts))
             first_phase += len(model.crystals)
-        rows = parts[0] if len(parts) == 1 else _compete(parts, self.n_best)
+        rows = parts[0].rows if len(parts) == 1 else _compete(parts, self.n_best)
         if self.to_scan is not None:
             turn = np.asarray(self.to_scan, dtype=np.float32)
             rows[..., _QUATERNION] = multiply(rows[..., _QUATERNION], turn)
@@ -123,14 +130,15 @@ class BlockPredictor:
         operator: ResamplingOperator,
         patterns: np.ndarray,
         shifts: np.ndarray | None,
-    ) -> np.ndarray:
-        """Return (n, n_best, n_columns) of one model; patterns it cannot read are not indexed."""
+    ) -> _Part:
+        """Return what one model says; patterns that it cannot read are not indexed."""
         counts, mask = resampled(operator, patterns, shifts)
         rows = np.full((len(counts), self.n_best, len(COLUMNS)), np.nan, dtype=np.float32)
         rows[..., _PHASE] = NOT_INDEXED
+        any_phase = np.full(len(counts), np.nan, dtype=np.float32)
         readable = _readable(counts)
         if not readable.any():
-            return rows
+            return _Part(rows, any_phase)
         if not readable.all():
             counts, mask = counts[readable], (mask[readable] if mask.ndim == 3 else mask)
         devices = devices_here(self.device)
@@ -139,7 +147,7 @@ class BlockPredictor:
         part[..., _SCORE] = decoded.scores
         part[..., _QUATERNION] = decoded.quaternions
         part[..., _RELIABILITY] = decoded.reliability[:, None]
-        part[..., _PROBABILITY] = decoded.phase_probability[:, None]
+        part[..., _PROBABILITY] = decoded.phase_probability
         for name, column in _OPTIONAL.items():
             values = getattr(decoded, name)
             if values is not None:
@@ -149,7 +157,9 @@ class BlockPredictor:
         phase = 0 if decoded.phase is None else decoded.phase.numpy()
         part[..., _PHASE] = np.where(found, first_phase + phase, NOT_INDEXED)
         rows[readable] = part
-        return rows
+        several = decoded.any_phase_probability
+        any_phase[readable] = decoded.phase_probability[:, 0] if several is None else several
+        return _Part(rows, any_phase)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the models' bytes: who only passes them on, such as a scheduler, loads nothing."""
@@ -185,19 +195,22 @@ def _readable(counts: np.ndarray) -> np.ndarray:
     return np.isfinite(largest) & np.isfinite(flat.min(axis=1)) & (largest > 0)
 
 
-def _compete(parts: list[np.ndarray], n_best: int) -> np.ndarray:
-    """Merge the rows (n, n_best, n_columns) of several models.
+def _compete(parts: list[_Part], n_best: int) -> np.ndarray:
+    """Merge what several models say into rows (n, n_best, n_columns).
 
-    The first row is the best orientation of the model whose best phase has the largest phase
-    probability; the others follow by score times phase probability, of whatever phase they are.
+    The first row is the best orientation of the model whose best orientation has the likeliest
+    phase; the others follow by the probability that both phase and orientation are right.
     """
-    rows = np.concatenate(parts, axis=1)
+    rows = np.concatenate([part.rows for part in parts], axis=1)
     missing = rows[..., _PHASE] == NOT_INDEXED
     score = np.nan_to_num(rows[..., _SCORE], nan=0.0)
-    # For a model that says nothing about its phase, the score has to stand in.
+    # A score takes for granted that the pattern is of one of its model's phases, and says already
+    # of which: the probability of the rank's own phase would count that twice.
+    any_phase = np.repeat(np.stack([part.any_phase for part in parts], axis=1), n_best, axis=1)
+    # For a model that says nothing about its phases, the score has to stand in.
+    joint = score * np.where(np.isnan(any_phase), score, any_phase)
     probability = rows[..., _PROBABILITY]
     probability = np.where(np.isnan(probability), score, probability)
-    joint = score * probability
     first_of_model = np.arange(rows.shape[1]) % n_best == 0
     # Between equal probabilities, such as unknown ones, the score decides, not the order of models.
     decisive = probability.astype(np.float64) + 1e-9 * joint

@@ -281,7 +281,7 @@ class OrientationModel:
             check_shape("mask", mask, (n_patterns, *self.grid.shape), "Or leave the patterns out.")
         device = resolve_device(device)
         if n_patterns == 0:
-            shapes = ((0, n_best, 4), (0, n_best), (0,), (0,))
+            shapes = ((0, n_best, 4), (0, n_best), (0,), (0, n_best))
             return Decoded(*(torch.empty(shape) for shape in shapes))
         module = network_for(self._data, self.sha256, self.backend, self.test_tensors, device)
         with torch.inference_mode():

@@ -28,11 +28,11 @@ class RaggedBlocks:
     Parameters
     ----------
     predictions
-        Shape (navigation..., n_best, 8), NumPy or dask.
+        Shape (navigation..., n_best, n_columns), NumPy or dask.
     shifts
         Beam shifts of shape (navigation..., 2), NumPy or dask, or None.
     function
-        Takes the rows (n_best, 8) of a position and its shift (2,) or None.
+        Takes the rows (n_best, n_columns) of a position and its shift (2,) or None.
     """
 
     def __init__(self, predictions: Any, shifts: Any, function: Callable[..., Any]) -> None:

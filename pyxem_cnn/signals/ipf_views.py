@@ -168,7 +168,7 @@ def _alphas(found: Any) -> np.ndarray:
 
 
 def _ipf_colors(groups: list[Any], direction: Any, rank: int, rows: np.ndarray) -> np.ndarray:
-    """Return colours (..., 3) of rows (..., n_best, 8), black where nothing is indexed."""
+    """Return colours (..., 3) of rows (..., n_best, n_columns), black where nothing is indexed."""
     from orix.plot import IPFColorKeyTSL
     from orix.quaternion import Orientation
 
@@ -183,7 +183,7 @@ def _ipf_colors(groups: list[Any], direction: Any, rank: int, rows: np.ndarray) 
 
 
 def _phase_colors(colors: np.ndarray, rank: int, rows: np.ndarray) -> np.ndarray:
-    """Return colours (..., 3) of rows (..., n_best, 8), black where nothing is indexed."""
+    """Return colours (..., 3) of rows (..., n_best, n_columns), black where nothing is indexed."""
     phase_ids = rows[..., rank, 0]
     indexed = phase_ids >= 0
     safe = np.where(indexed, phase_ids, 0).astype(int)
@@ -216,6 +216,6 @@ def _rgb_signal(
 
 
 def _rgb(color: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:
-    """Return colours of rows (..., n_best, 8) in HyperSpy's type, shape (...)."""
+    """Return colours of rows (..., n_best, n_columns) in HyperSpy's type, shape (...)."""
     values = np.rint(255 * np.clip(color(rows), 0, 1)).astype(np.uint8)
     return values.view(_RGB8)[..., 0]

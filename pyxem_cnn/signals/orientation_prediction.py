@@ -41,7 +41,7 @@ class OrientationPrediction(PredictionViews, Signal2D):
     - ``a``, ``b``, ``c``, ``d``: unit quaternion, scalar first, orix's passive rotation from the
       lab to the crystal frame;
     - ``reliability``: 0 to 100, of the best orientation against the next different one;
-    - ``phase_probability``: 0 to 1, probability of the best row's phase;
+    - ``phase_probability``: 0 to 1, probability of this orientation's phase;
     - ``thickness``: of the specimen in angstrom, as this orientation has it;
     - ``share``: how much of the pattern this orientation explains, 0 to 1;
     - ``entropy``: of all orientations, in nats: 0 where only one is possible;

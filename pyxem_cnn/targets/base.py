@@ -31,8 +31,8 @@ class Decoded(NamedTuple):
         ``100 (1 - p2 / p1)``, shape (n_patterns,): p1 is the best score, p2 that of the best
         candidate further away from it than a stated angle.
     phase_probability
-        Probability that the pattern belongs to the phase of its best orientation, shape
-        (n_patterns,).
+        Probability that the pattern belongs to the phase of each orientation, shape
+        (n_patterns, n_best).
     phase
         Place of each orientation's phase among those of the model, shape (n_patterns, n_best),
         int64, -1 for candidates that there are not; None for models of one phase.
@@ -48,6 +48,9 @@ class Decoded(NamedTuple):
     vacuum_probability, amorphous_probability
         Probability that the pattern is that of no specimen or of no crystal, shape (n_patterns,);
         None where the network does not tell.
+    any_phase_probability
+        Probability that the pattern belongs to any of the model's phases, which scores take for
+        granted, shape (n_patterns,); None where there is but one, or the network does not tell.
     """
 
     quaternions: Tensor
@@ -60,6 +63,7 @@ class Decoded(NamedTuple):
     entropy: Tensor | None = None
     vacuum_probability: Tensor | None = None
     amorphous_probability: Tensor | None = None
+    any_phase_probability: Tensor | None = None
 
     def cpu(self) -> Decoded:
         """Return the same on the CPU."""

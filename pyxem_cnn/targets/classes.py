@@ -119,7 +119,7 @@ class ClassTarget:
             _padded(quaternions, n_best),
             _padded(scores, n_best),
             self._reliability(probabilities, scores[:, 0], indices[:, 0]),
-            _phase_probability(outputs, scores[:, 0]),
+            _phase_probability(outputs, scores[:, 0])[:, None].expand(-1, n_best),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -96,10 +96,9 @@ class RegressionTarget:
         scores = best.new_full((len(best), n_best), math.nan)
         scores[:, 0] = _optional(outputs, "confidence", best)
         scores = scores.where(quaternions.isfinite().all(-1), scores.new_full((), math.nan))
-        phase_probability = _optional(outputs, "phase_probability", best)
-        return Decoded(
-            quaternions, scores, best.new_full((len(best),), math.nan), phase_probability
-        )
+        phase_probability = _optional(outputs, "phase_probability", best)[:, None]
+        reliability = best.new_full((len(best),), math.nan)
+        return Decoded(quaternions, scores, reliability, phase_probability.expand(-1, n_best))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description."""

@@ -287,7 +287,7 @@ class ZoneInPlaneTarget:
             reliability_from_scores(found.scores[:, 0], found.rival),
             phase=padded(found.phase, n_best),
             **self._of_candidates(outputs, found, n_best),
-            **self._classes(outputs, found.phase),
+            **self._classes(outputs, found, n_best),
         )
 
     def _of_candidates(
@@ -303,17 +303,23 @@ class ZoneInPlaneTarget:
             values["entropy"] = output_named(outputs, "entropy", ())
         return values
 
-    def _classes(self, outputs: Mapping[str, Tensor], phase: Tensor) -> dict[str, Tensor]:
-        """Return the probabilities of the best orientation's phase and of no crystal."""
-        if "class_probability" not in outputs:
-            return {"phase_probability": output_named(outputs, "phase_probability", ())}
+    def _classes(
+        self, outputs: Mapping[str, Tensor], found: Clusters, n_best: int
+    ) -> dict[str, Tensor | None]:
+        """Return the probabilities of each orientation's phase, of any and of no crystal."""
         n_phases = len(self.all_zones)
-        probability = output_named(outputs, "class_probability", (n_phases + 3,))
-        return {
-            "phase_probability": probability.gather(1, phase[:, :1])[:, 0],
-            "vacuum_probability": probability[:, n_phases],
-            "amorphous_probability": probability[:, n_phases + 1],
-        }
+        if "class_probability" not in outputs:
+            all_alike = output_named(outputs, "phase_probability", ())[:, None]
+            probability, others = all_alike.expand(-1, n_phases), {}
+        else:
+            probability = output_named(outputs, "class_probability", (n_phases + 3,))
+            others = {
+                "vacuum_probability": probability[:, n_phases],
+                "amorphous_probability": probability[:, n_phases + 1],
+                "any_phase_probability": probability[:, :n_phases].sum(1) if n_phases > 1 else None,
+            }
+        own = probability.gather(1, found.phase).where(found.scores.isfinite(), math.nan)
+        return {"phase_probability": padded(own, n_best), **others}
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description."""

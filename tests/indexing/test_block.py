@@ -10,9 +10,11 @@ import torch
 
 from pyxem_cnn.detector.geometry import DetectorGeometry
 from pyxem_cnn.detector.polar import ResamplingOperator
-from pyxem_cnn.indexing.block import COLUMNS, BlockPredictor, _compete, _readable
+from pyxem_cnn.indexing.block import COLUMNS, BlockPredictor, _compete, _Part, _readable
 from pyxem_cnn.rotations import about_z, multiply
 from pyxem_cnn.signals.orientation_prediction import COLUMNS as SIGNAL_COLUMNS
+from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
+from tests._crystals import crystal
 
 
 class SeveralPhases:
@@ -24,7 +26,30 @@ class SeveralPhases:
     def predict(self, counts, mask, n_best, device):
         decoded = self.model.predict(counts, mask, n_best, device)
         phase = (torch.arange(n_best) + 1).remainder(2).expand(len(counts), n_best)
-        return decoded._replace(phase=phase, phase_probability=torch.ones(len(counts)))
+        return decoded._replace(phase=phase, phase_probability=torch.ones(len(counts), n_best))
+
+
+class Told:
+    """A model whose network says the same of every pattern: cells and classes that are given."""
+
+    def __init__(self, grid, names, probability, classes):
+        self.grid, self.crystals = grid, tuple(crystal(name) for name in names)
+        self.target = ZoneInPlaneTarget.for_crystal(list(self.crystals), spacing=8.0)
+        self.probability, self.classes = torch.tensor([probability]), torch.tensor([classes])
+
+    def predict(self, counts, mask, n_best, device):
+        # A cell of each phase in turn.
+        cells = torch.tensor([self.target.first_zones]) * self.target.n_bins
+        outputs = {
+            "cell": cells,
+            "probability": self.probability,
+            "residual": torch.zeros(*cells.shape, 3),
+            "class_probability": self.classes,
+        }
+        n = len(counts)
+        return self.target.decode(
+            {k: x.expand(n, *x.shape[1:]) for k, x in outputs.items()}, n_best
+        )
 
 
 @pytest.fixture
@@ -185,20 +210,37 @@ class TestCompetition:
         np.testing.assert_array_equal(second[..., 0, 0], 2)  # after the one phase of the first
         np.testing.assert_allclose(second[..., 0, 1:8], alone[..., 0, 1:8])
 
+    def test_each_rank_counts_with_the_probability_of_its_own_phase(self, model, scan, geometry):
+        # Within the phases, cells have 0.96 and 0.96. Joint with the phases, 0.48 and 0.288.
+        several = Told(model.grid, ["cubic", "trigonal"], [0.6, 0.36], [0.5, 0.3, 0.1, 0.1, 0.0])
+        one = Told(model.grid, ["hexagonal"], [0.6], [0.45, 0.2, 0.3, 0.05])  # joint 0.27
+        rows = make((several, one), scan, geometry, n_best=3)(scan.data[0])
+        np.testing.assert_array_equal(rows[..., 0], np.tile([0, 1, 2], (4, 1)))
+        np.testing.assert_allclose(rows[0, :, 1], [0.6, 0.36, 0.6], rtol=1e-6)
+        np.testing.assert_allclose(rows[0, :, 7], [0.5, 0.3, 0.45], rtol=1e-6)
+        swapped = make((one, several), scan, geometry, n_best=3)(scan.data[0])
+        np.testing.assert_array_equal(swapped[0, :, 0], [1, 2, 0])
+        np.testing.assert_array_equal(swapped[..., 1:], rows[..., 1:])
+
+    @staticmethod
+    def compete(parts, n_best):
+        """Let rows of models of one phase each compete."""
+        return _compete([_Part(rows, rows[:, 0, 7]) for rows in parts], n_best)
+
     def row(self, phase, score, probability, mark=0.5):
         return [phase, score, mark, mark, mark, mark, 50, probability]
 
     def test_the_likeliest_phase_comes_first(self):
         a = np.array([[self.row(0, 0.9, 0.5), self.row(0, 0.1, 0.5)]])
         b = np.array([[self.row(1, 0.6, 0.7), self.row(1, 0.4, 0.7)]])
-        rows = _compete([a, b], 2)
+        rows = self.compete([a, b], 2)
         np.testing.assert_array_equal(rows[0, :, 0], [1, 0])
         np.testing.assert_allclose(rows[0, :, 1], [0.6, 0.9])
 
     def test_the_others_follow_by_joint_score(self):
         a = np.array([[self.row(0, s, 0.9) for s in (0.5, 0.3, 0.2)]])
         b = np.array([[self.row(1, s, 0.8) for s in (0.7, 0.2, 0.1)]])
-        rows = _compete([a, b], 3)
+        rows = self.compete([a, b], 3)
         np.testing.assert_allclose(rows[0, :, 1], [0.5, 0.7, 0.3])
         np.testing.assert_array_equal(rows[0, :, 0], [0, 1, 0])
 
@@ -206,11 +248,11 @@ class TestCompetition:
         missing = [-1] + [np.nan] * 7
         a = np.array([[missing, missing], [missing, missing]])
         b = np.array([[self.row(1, 0.1, 0.01), missing], [missing, missing]])
-        rows = _compete([a, b], 2)
+        rows = self.compete([a, b], 2)
         np.testing.assert_array_equal(rows[..., 0], [[1, -1], [-1, -1]])
 
     def test_without_phase_probabilities_scores_decide(self):
         a = np.array([[self.row(0, 0.4, np.nan)]])
         b = np.array([[self.row(1, 0.9, np.nan)]])
-        assert _compete([a, b], 1)[0, 0, 0] == 1
-        assert _compete([b, a], 1)[0, 0, 0] == 1
+        assert self.compete([a, b], 1)[0, 0, 0] == 1
+        assert self.compete([b, a], 1)[0, 0, 0] == 1

@@ -180,7 +180,7 @@ class FakeModel:
             quaternions=quaternions,
             scores=quaternions[..., 0],
             reliability=value,
-            phase_probability=value,
+            phase_probability=quaternions[..., 0],
             share=quaternions[..., 0],
         )
 

@@ -118,7 +118,7 @@ def test_one_class_has_no_known_rival():
 def test_phase_probability_is_passed_on():
     target = ClassTarget(turns(0, 30), IDENTITY, output="probabilities")
     outputs = probabilities([0.5, 0.5]) | {"phase_probability": torch.tensor([0.25])}
-    assert target.decode(outputs, 1).phase_probability.tolist() == [0.25]
+    assert target.decode(outputs, 2).phase_probability.tolist() == [[0.25, 0.25]]
 
 
 def test_description_makes_the_same_target():

@@ -84,7 +84,7 @@ def test_confidence_becomes_the_score():
         phase_probability=torch.tensor([1.0, 0.0]),
     )
     np.testing.assert_allclose(decoded.scores, [[0.9, np.nan], [0.4, np.nan]])
-    assert decoded.phase_probability.tolist() == [1, 0]
+    assert decoded.phase_probability.tolist() == [[1, 1], [0, 0]]
 
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)

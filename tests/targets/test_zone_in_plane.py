@@ -244,7 +244,8 @@ class TestDecode:
         torch.testing.assert_close(decoded.quaternions.norm(dim=-1), torch.ones(20, 6))
         assert (decoded.scores.diff(dim=1) <= 0).all()
         assert ((decoded.reliability >= 0) & (decoded.reliability <= 100)).all()
-        torch.testing.assert_close(decoded.phase_probability, outputs["phase_probability"])
+        expected = outputs["phase_probability"][:, None].expand(20, 6)
+        torch.testing.assert_close(decoded.phase_probability, expected)
         alone = monoclinic.decode(outputs, 1)
         torch.testing.assert_close(alone.quaternions, decoded.quaternions[:, :1])
         torch.testing.assert_close(alone.scores, decoded.scores[:, :1])
@@ -333,7 +334,9 @@ class TestSeveralPhases:
             assert float(angle.rad2deg().max()) < 0.1
         # However near it is, another phase is a rival.
         torch.testing.assert_close(decoded.reliability, torch.full((6,), 100 * (1 - 0.4 / 0.6)))
-        torch.testing.assert_close(decoded.phase_probability, torch.full((6,), 0.5))
+        expected = torch.tensor([[0.5, 0.2, torch.nan]] * 6)
+        torch.testing.assert_close(decoded.phase_probability, expected, equal_nan=True)
+        torch.testing.assert_close(decoded.any_phase_probability, torch.full((6,), 0.7))
         assert decoded.quaternions[:, 2].isnan().all()
 
     def test_what_the_network_says_of_each_orientation(self, two_phases):
@@ -345,7 +348,7 @@ class TestSeveralPhases:
         torch.testing.assert_close(decoded.share, torch.tensor([[0.6, 0.9]] * 4))
         torch.testing.assert_close(decoded.vacuum_probability, torch.full((4,), 0.1))
         torch.testing.assert_close(decoded.amorphous_probability, torch.full((4,), 0.15))
-        torch.testing.assert_close(decoded.phase_probability, torch.full((4,), 0.2))
+        torch.testing.assert_close(decoded.phase_probability, torch.tensor([[0.2, 0.5]] * 4))
         torch.testing.assert_close(decoded.entropy, torch.full((4,), 1.5))
 
     @staticmethod
