@@ -26,15 +26,8 @@ def propagate_directions(
 
     Parameters
     ----------
-    couplings
-        Off-diagonal part of A for n orientations, 1/angstrom^2, shape (n, S, S), real or complex.
-    diagonal
-        Diagonal of A for J directions of the incident beam, shape (n, J, S). Beam 0 is the
-        direct beam. An imaginary part is absorption.
-    thicknesses
-        In angstrom, shape (T,), or (n, T) with others for each orientation.
-    wavelength
-        In angstrom.
+    couplings, diagonal, thicknesses, wavelength
+        As in :func:`~pyxem_cnn.simulation.bloch_waves.chebyshev.propagate_chebyshev`.
 
     Returns
     -------
