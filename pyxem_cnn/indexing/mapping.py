@@ -94,9 +94,7 @@ def get_orientation_map(
     patterns = in_blocks(readable.data)
     if store is not None:
         target = _store_target(
-            *(store, resume, signal, predictor, left_out, shifts),
-            find_center=find_center,
-            skip=on_read_error == "skip",
+            *(store, resume, signal, predictor, left_out, shifts), find_center=find_center
         )
         patterns = target.in_its_blocks(patterns)
     predictions = _lazy_predictions(predictor, patterns, left_out, shifts)
@@ -161,7 +159,6 @@ def _store_target(
     shifts: Any,
     *,
     find_center: bool,
-    skip: bool,
 ) -> StoreTarget:
     """Return the store to write to, after a check that it is of this task."""
     from pyxem_cnn.indexing.store.target import StoreTarget
@@ -173,7 +170,6 @@ def _store_target(
         left_out=left_out,
         shifts=shifts,
         find_center=find_center,
-        skip=skip,
     )
     return StoreTarget.find(store, resume, task, describe_circumstances(predictor))
 

@@ -148,7 +148,7 @@ def _refuse_other(store: PredictionStore, task: dict[str, Any], resume: bool | N
     if not resume:
         raise ValueError(
             f"The scan of the store {store.path} was renamed, copied or written since: "
-            f"{told(different)}. The five patterns that were compared are the same. If it is the "
-            "same scan, pass resume=True."
+            f"{told(different)}. All patterns that were compared are the same. If it is the same "
+            "scan, pass resume=True."
         )
     _logger.warning("%s goes on with a scan that was moved: %s", store.path, told(different))

@@ -11,7 +11,12 @@ import numpy as np
 
 from pyxem_cnn._version import __version__
 from pyxem_cnn.indexing.block import COLUMNS
-from pyxem_cnn.indexing.store.fingerprint import array_digest, sample_digests, scan_fingerprint
+from pyxem_cnn.indexing.store.fingerprint import (
+    FEWEST,
+    array_digest,
+    sample_digests,
+    scan_fingerprint,
+)
 
 if TYPE_CHECKING:
     from pyxem_cnn.indexing.block import BlockPredictor
@@ -29,14 +34,13 @@ def describe_task(
     left_out: np.ndarray | None,
     shifts: Any,
     find_center: bool,
-    skip: bool = False,
 ) -> dict[str, Any]:
     """Return all that the numbers in a prediction depend on, JSON-able.
 
     Parameters
     ----------
     signal
-        The scan. Five patterns are read.
+        The scan, of which some patterns are read.
     predictor
         Models, geometry and number of orientations.
     left_out
@@ -45,15 +49,13 @@ def describe_task(
         Of the beam, (navigation..., 2), NumPy or dask array, or None.
     find_center
         Whether they were found in the patterns.
-    skip
-        Whether patterns that cannot be read are left out.
     """
     geometry = predictor.operators[0].geometry
     return {
         "models": [{"name": one.name, "sha256": one.sha256} for one in predictor.models],
         "n_best": int(predictor.n_best),
         "columns": list(COLUMNS),
-        "scan": scan_fingerprint(signal, skip),
+        "scan": scan_fingerprint(signal),
         "geometry": {"kind": type(geometry).__name__}
         | {field.name: _plain(getattr(geometry, field.name)) for field in fields(geometry)},
         "navigation_mask": _plain(left_out),
@@ -82,7 +84,7 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str
         From :func:`describe_task` or :func:`describe_circumstances`, and from a store.
     wanted
         The same, of now. A file that one of them does not know is no difference, nor is a pattern
-        that one of them could not read.
+        that one of them did not read.
     """
     left, right = _flat(found), _flat(wanted)
     names = dict.fromkeys([*left, *right])
@@ -103,9 +105,19 @@ def only_moved(different: Mapping[str, Any]) -> bool:
 def told(different: Mapping[str, tuple[Any, Any]]) -> str:
     """Return the differences in words."""
     return "; ".join(
-        f"{name} {_in_words(name, found)} instead of {_in_words(name, wanted)}"
+        _others(found, wanted)
+        if name == "scan.patterns"
+        else f"{name} {_in_words(name, found)} instead of {_in_words(name, wanted)}"
         for name, (found, wanted) in different.items()
     )
+
+
+def _others(found: list[str | None], wanted: list[str | None]) -> str:
+    """Return how many patterns differ, in words."""
+    # Scans of other shapes have other numbers of patterns that are compared.
+    pairs = [(a, b) for a, b in zip(found, wanted, strict=False) if a and b]
+    n = sum(a != b for a, b in pairs)
+    return f"scan.patterns of which {n} of {len(pairs)} that were compared are others"
 
 
 def _describe_beam(shifts: Any, find_center: bool, n_navigation: int) -> dict[str, Any]:
@@ -115,7 +127,8 @@ def _describe_beam(shifts: Any, find_center: bool, n_navigation: int) -> dict[st
     if shifts is None:
         return {"from": "geometry", "sha256": None}
     if hasattr(shifts, "dask"):
-        shifts = np.array(sample_digests(shifts, n_navigation))
+        # Each of them may follow from a whole chunk of patterns.
+        shifts = np.array(sample_digests(shifts, n_navigation, FEWEST), dtype=str)
     return {"from": "beam_shift", "sha256": array_digest(shifts)}
 
 
@@ -151,8 +164,6 @@ def _in_words(name: str, value: Any) -> str:
     """Return one side of a difference, short enough for a message."""
     if name == "scan.file.changed" and value is not None:
         return datetime.datetime.fromtimestamp(value).isoformat(" ")
-    if name == "scan.patterns":
-        return "of sha256 " + " ".join("unread" if one is None else one[:8] for one in value)
     if isinstance(value, Mapping):
         words = {key: str(v)[:12] for key, v in value.items() if v is not None}
         return " ".join(f"{key} {word}" for key, word in words.items())

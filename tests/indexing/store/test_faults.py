@@ -277,7 +277,7 @@ class TestUnreadable:
 
     @pytest.fixture
     def broken(self, scan):
-        """Block (1, 2) cannot be read; it is none of the patterns that are compared."""
+        """Block (1, 2) cannot be read."""
         whole = lazy_signal(scan.data, (1, 1))
 
         def read(block, block_id=None):
@@ -301,22 +301,10 @@ class TestUnreadable:
         assert (xmap.phase_id == -1).sum() == 1
         assert pyxem_cnn.open_store(path).is_complete
 
-    def test_one_of_the_patterns_that_are_compared(self, scan, mapped, calls) -> None:
-        whole = lazy_signal(scan.data, (1, 1))
-
-        def read(block, block_id=None):
-            if block_id[:2] == (0, 0):
-                raise OSError(errno.EIO, "bad sector")
-            return block
-
-        broken = whole.deepcopy()
-        broken.data = whole.data.map_blocks(read, dtype="u2", meta=whole.data._meta)
-        with pytest.raises(OSError, match="bad sector"):
-            mapped(broken)
-        assert calls == []
+    def test_what_could_not_be_read_is_no_difference(self, broken, scan, mapped, calls) -> None:
         for _ in range(2):
             with pytest.warns(UserWarning, match="1 of 12 patterns"):
                 mapped(broken, on_read_error="skip")
         assert len(calls) == 12
-        mapped(whole)  # unknown is no difference
+        mapped(lazy_signal(scan.data, (1, 1)))
         assert len(calls) == 12
