@@ -9,14 +9,13 @@ import numpy as np
 
 from pyxem_cnn._checks import given_expected
 from pyxem_cnn.maps.grains.neighbours import PointGrid
+from pyxem_cnn.maps.units import NANOMETRES
 
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
 
 __all__ = ["SharedPoints", "share_points"]
 
-_NANOMETRES = {"pm": 1e-3, "A": 0.1, "Å": 0.1, "angstrom": 0.1, "nm": 1.0}
-_NANOMETRES |= {"um": 1e3, "µm": 1e3, "μm": 1e3, "mm": 1e6, "m": 1e9}
 # Shares of a step: how far the grids may lie apart, at the first point and at the last one.
 _OFFSET_TOLERANCE, _DRIFT_TOLERANCE = 0.1, 0.25
 
@@ -110,8 +109,8 @@ def _unit_factors(
         counted = names[first != "px"]
         factors = tuple(a / b for a, b in zip(grids[0].step, grids[1].step, strict=True))
         return factors, [f"{counted} counts scan points: its step is taken to be the other map's."]
-    if first in _NANOMETRES and second in _NANOMETRES:
-        factor = _NANOMETRES[second] / _NANOMETRES[first]
+    if first in NANOMETRES and second in NANOMETRES:
+        factor = NANOMETRES[second] / NANOMETRES[first]
         if _steps_fit(grids, (factor, factor)):
             return (factor, factor), []
     note = f"{names[1]} says {second} where {names[0]} says {first}: the numbers are compared."

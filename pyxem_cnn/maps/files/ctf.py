@@ -10,6 +10,7 @@ import numpy as np
 from pyxem_cnn._version import __version__
 from pyxem_cnn.maps.building import NOT_INDEXED
 from pyxem_cnn.maps.grains.neighbours import PointGrid
+from pyxem_cnn.maps.units import NANOMETRES
 
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap, Phase
@@ -27,7 +28,6 @@ LAUE_NUMBERS = {
 _COLUMNS = "Phase X Y Bands Error Euler1 Euler2 Euler3 MAD BC BS".split()
 _FORMATS = "%d %.6f %.6f %d %d %.5f %.5f %.5f %.4f %d %d".split()
 _NO_SOLUTION, _NOT_ANALYSED = 3, 5
-_IN_MICROMETRES = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 1e-3, "Å": 1e-4}
 
 
 def write_ctf(xmap: CrystalMap, path: Path, crystal_axes: str) -> None:
@@ -136,4 +136,4 @@ def _bytes(xmap: CrystalMap, name: str, full: float) -> np.ndarray:
 
 def _scale(xmap: CrystalMap) -> float:
     """Return how many micrometres the scan's unit has, 1 where it is no length."""
-    return _IN_MICROMETRES.get(xmap.scan_unit, 1.0)
+    return 1e-3 * NANOMETRES.get(xmap.scan_unit, 1e3)

@@ -124,7 +124,9 @@ def test_slice_counts_from_its_first_point(tmp_path: Path, rng) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "factor"), [("um", 1), ("nm", 1e-3), ("mm", 1e3), ("Å", 1e-4), ("px", 1)]
+    ("unit", "factor"),
+    [("um", 1), ("\u00b5m", 1), ("\u03bcm", 1), ("nm", 1e-3), ("mm", 1e3), ("m", 1e6)]
+    + [("Å", 1e-4), ("A", 1e-4), ("angstrom", 1e-4), ("px", 1)],
 )
 def test_units_of_length(tmp_path: Path, rng, unit, factor) -> None:
     coordinates = {"x": 1.5 * np.arange(4), "scan_unit": unit}
