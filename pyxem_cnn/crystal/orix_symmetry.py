@@ -11,12 +11,14 @@ orix.io.load gives orix's group of that name, in orix's setting.
 from __future__ import annotations
 
 import numpy as np
+from orix.crystal_map import Phase
 from orix.quaternion import Rotation
 from orix.quaternion import symmetry as orix_symmetry
 from orix.quaternion.symmetry import Symmetry
 from orix.vector import FundamentalSector, Vector3d
 
 from pyxem_cnn import rotations
+from pyxem_cnn.crystal.symmetry import basis_matrix
 
 
 class OperatorSymmetry(Symmetry):
@@ -118,6 +120,27 @@ def symmetry_matrices(symmetry: Rotation) -> np.ndarray:
     """
     signs = np.where(symmetry.improper, -1.0, 1.0)
     return symmetry.to_matrix() * signs.reshape(-1, 1, 1)
+
+
+def fits_lattice(phase: Phase, tolerance: float = 1e-3) -> bool:
+    """Return whether every operation of a phase's point group maps its lattice onto itself.
+
+    Parameters
+    ----------
+    phase
+        With a point group and a cell.
+    tolerance
+        Largest deviation of an entry of the operations, in the basis of the cell, from a whole
+        number.
+
+    Returns
+    -------
+    fits
+        False for monoclinic cells with b unique, as orix's groups have their axis on z.
+    """
+    basis = basis_matrix(phase.structure.lattice.abcABG())
+    operations = np.linalg.inv(basis) @ symmetry_matrices(phase.point_group) @ basis
+    return bool(np.all(np.abs(operations - np.rint(operations)) < tolerance))
 
 
 def same_matrices(first: np.ndarray, second: np.ndarray, tolerance: float = 1e-4) -> bool:

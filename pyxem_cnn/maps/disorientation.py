@@ -12,10 +12,22 @@ from pyxem_cnn.maps.misorientation import best_quaternions, misorientation_angle
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap, Phase
 
-__all__ = ["errors_in_degrees", "is_same_crystal"]
+__all__ = ["errors_in_degrees", "has_same_cell", "is_same_crystal"]
 
 # Cells that differ by less are one phase.
 _CELL_TOLERANCE = 0.02
+
+
+def has_same_cell(phase: Phase, other: Phase) -> bool:
+    """Return whether cell lengths and angles agree within 2 percent.
+
+    Parameters
+    ----------
+    phase, other
+        With cells.
+    """
+    cells = [p.structure.lattice.abcABG() for p in (phase, other)]
+    return bool(np.allclose(*cells, rtol=_CELL_TOLERANCE))
 
 
 def is_same_crystal(phase: Phase, other: Phase) -> bool:
@@ -32,8 +44,7 @@ def is_same_crystal(phase: Phase, other: Phase) -> bool:
         True if cell lengths and angles agree within 2 percent, and either the Laue groups are of
         one type or the point groups have the same rotations: .ang files keep no more of a group.
     """
-    cells = [p.structure.lattice.abcABG() for p in (phase, other)]
-    if not np.allclose(*cells, rtol=_CELL_TOLERANCE):
+    if not has_same_cell(phase, other):
         return False
     if None in (phase.point_group, other.point_group):
         return False

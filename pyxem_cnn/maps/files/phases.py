@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pyxem_cnn._checks import check_choice, given_expected
+from pyxem_cnn.maps.disorientation import has_same_cell
 
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap, Phase
@@ -17,32 +16,14 @@ if TYPE_CHECKING:
 
     PhaseLike = CrystalStructure | Phase | str | Path
 
-__all__ = ["group_fits_cell", "repair_point_groups", "replace_phases"]
+__all__ = ["repair_point_groups", "replace_phases"]
 
-# Cells that differ by less are one phase.
-_CELL_TOLERANCE = 0.02
 # How far an operation may miss the lattice, as a share of a cell: more than cells are rounded by,
 # less than the 0.0085 by which the monoclinic cell of VO2 misses being orthorhombic.
 _LATTICE_TOLERANCE = 0.005
 # orix's names of settings, and the name of the type of group.
 _TYPES = {"211": "2", "121": "2", "112": "2", "m11": "m", "1m1": "m", "11m": "m"}
 _TYPES |= {"321": "32", "312": "32"}
-
-
-def group_fits_cell(phase: Phase) -> bool:
-    """Return whether every operation of the point group takes the cell's lattice to itself.
-
-    Parameters
-    ----------
-    phase
-        With a point group.
-    """
-    from pyxem_cnn.crystal.orix_symmetry import symmetry_matrices
-    from pyxem_cnn.crystal.symmetry import basis_matrix
-
-    basis = basis_matrix(phase.structure.lattice.abcABG())
-    fractional = np.linalg.inv(basis) @ symmetry_matrices(phase.point_group) @ basis
-    return bool(np.allclose(fractional, np.round(fractional), atol=_LATTICE_TOLERANCE))
 
 
 def repair_point_groups(xmap: CrystalMap) -> list[str]:
@@ -61,13 +42,15 @@ def repair_point_groups(xmap: CrystalMap) -> list[str]:
     notes
         What was done, and what the file leaves open, one sentence each.
     """
+    from pyxem_cnn.crystal.orix_symmetry import fits_lattice
+
     notes = []
     for phase_id, phase in xmap.phases:
         if phase_id < 0:
             continue
         if phase.point_group is None:
             notes.append(f"{phase.name}: the file names no point group; it needs phases=.")
-        elif not group_fits_cell(phase):
+        elif not fits_lattice(phase, _LATTICE_TOLERANCE):
             notes.append(_repaired(phase))
         elif phase.point_group.laue.name == "-3m":
             notes.append(
@@ -150,7 +133,7 @@ def _by_cell(in_file: dict[int, Phase], phases: Iterable[PhaseLike]) -> dict[int
     known = {}
     for given in phases:
         phase = _as_phase(given)
-        same = [i for i, p in in_file.items() if _same_cell(p, phase)]
+        same = [i for i, p in in_file.items() if has_same_cell(p, phase)]
         if not same:
             cells = "; ".join(f"{p.name} {_cell(p)}" for p in in_file.values())
             raise ValueError(
@@ -172,11 +155,6 @@ def _as_phase(phase: Any) -> Phase:
     from pyxem_cnn.phases import as_crystal_structure
 
     return phase if isinstance(phase, Phase) else as_crystal_structure(phase).to_phase()
-
-
-def _same_cell(first: Phase, second: Phase) -> bool:
-    cells = [p.structure.lattice.abcABG() for p in (first, second)]
-    return bool(np.allclose(*cells, rtol=_CELL_TOLERANCE))
 
 
 def _cell(phase: Phase) -> str:

@@ -6,15 +6,13 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pyxem_cnn._checks import given_expected
 from pyxem_cnn.phases import CrystalStructure, as_crystal_structure
 
 if TYPE_CHECKING:
     from orix.crystal_map import Phase
 
-__all__ = ["fits_lattice", "right_phases"]
+__all__ = ["right_phases"]
 
 
 def right_phases(simulated: Any, replacements: Sequence[Any] | None = None) -> list[Phase]:
@@ -55,31 +53,10 @@ def right_phases(simulated: Any, replacements: Sequence[Any] | None = None) -> l
     return [p if isinstance(p, Phase) else as_crystal_structure(p).to_phase() for p in given]
 
 
-def fits_lattice(phase: Phase, tolerance: float = 1e-3) -> bool:
-    """Return whether every operation of a phase's point group maps its lattice onto itself.
-
-    Parameters
-    ----------
-    phase
-        With a point group and a cell.
-    tolerance
-        Largest deviation of an entry of the operations, in the basis of the cell, from a whole
-        number.
-
-    Returns
-    -------
-    fits
-        False for monoclinic cells with b unique, as orix's groups have their axis on z.
-    """
-    from pyxem_cnn.crystal.orix_symmetry import symmetry_matrices
-
-    basis = phase.structure.lattice.base.T
-    operations = np.linalg.inv(basis) @ symmetry_matrices(phase.point_group) @ basis
-    return bool(np.all(np.abs(operations - np.rint(operations)) < tolerance))
-
-
 def _right_phase(phase: Phase) -> Phase:
     """Return a phase with the point group of its space group in the setting of its cell."""
+    from pyxem_cnn.crystal.orix_symmetry import fits_lattice
+
     if phase.space_group is not None:
         try:
             with warnings.catch_warnings():

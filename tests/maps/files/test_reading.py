@@ -11,10 +11,9 @@ from orix import io
 from orix.crystal_map import Phase
 from orix.quaternion import Rotation
 
-from pyxem_cnn.crystal.orix_symmetry import same_matrices, symmetry_matrices
+from pyxem_cnn.crystal.orix_symmetry import fits_lattice, same_matrices, symmetry_matrices
 from pyxem_cnn.maps.comparison.compare import compare_crystal_maps
 from pyxem_cnn.maps.files.crystal_axes import CRYSTAL_AXES, with_crystal_axes
-from pyxem_cnn.maps.files.phases import group_fits_cell
 from pyxem_cnn.maps.files.reading import as_crystal_map, load_crystal_map
 from pyxem_cnn.rotations import angle_between, multiply, random_quaternions
 from tests._crystals import NAMES, crystal
@@ -53,7 +52,7 @@ def test_map_that_orix_wrote_is_equal_to_itself(tmp_path, rng, suffix, name) -> 
 def test_monoclinic_axes_are_put_right(tmp_path, rng) -> None:
     written(tmp_path / "map.h5", ["monoclinic"], rng)
     from_orix = next(p for i, p in io.load(str(tmp_path / "map.h5")).phases if i >= 0)
-    assert not group_fits_cell(from_orix)
+    assert not fits_lattice(from_orix)
     loaded = load_crystal_map(tmp_path / "map.h5")
     phase = next(p for i, p in loaded.phases if i >= 0)
     expected = crystal("monoclinic").point_group_matrices()

@@ -11,8 +11,9 @@ from orix.quaternion import Rotation
 from pyxem.signals import OrientationMap
 
 from pyxem_cnn import orientation_map_to_crystal_map
+from pyxem_cnn.crystal.orix_symmetry import fits_lattice
 from pyxem_cnn.maps.templates.decoding import Templates, decode_matches, reliability
-from pyxem_cnn.maps.templates.phases import fits_lattice, right_phases
+from pyxem_cnn.maps.templates.phases import right_phases
 from pyxem_cnn.rotations import about_z, multiply, random_quaternions
 from tests._crystals import NAMES, crystal, diffsims_phase
 from tests._template_patterns import as_signal, draw, errors, pyxem_matches, sector, simulate
