@@ -1,4 +1,4 @@
-"""Torch housekeeping: devices, random generators, threads, and one known warning."""
+"""Torch housekeeping: devices, threads, and one known warning."""
 
 from __future__ import annotations
 
@@ -70,43 +70,6 @@ def _check_device_exists(device: torch.device) -> None:
     elif device.type == "mps" and not torch.backends.mps.is_available():
         expected = "a device of this machine, and torch sees no Apple GPU"
         raise ValueError(given_expected("device", str(device), expected, "Use device='cpu'."))
-
-
-def make_generator(
-    seed: int | torch.Generator | None = None, device: str | torch.device = "cpu"
-) -> torch.Generator:
-    """Return a random generator of its own, which leaves torch's global one alone.
-
-    Parameters
-    ----------
-    seed
-        A whole number of zero or more; None for a seed from the operating system; a generator
-        is returned as it is.
-    device
-        Where the generator draws.
-
-    Returns
-    -------
-    generator
-        The generator.
-
-    Raises
-    ------
-    TypeError
-        If `seed` is none of these.
-    ValueError
-        If `seed` is negative.
-    """
-    import torch
-
-    if isinstance(seed, torch.Generator):
-        return seed
-    generator = torch.Generator(device=resolve_device(device))
-    if seed is None:
-        generator.seed()
-        return generator
-    check_positive("seed", seed, integer=True, allow_zero=True)
-    return generator.manual_seed(int(seed))
 
 
 @contextmanager

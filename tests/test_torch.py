@@ -1,4 +1,4 @@
-"""Devices, generators, threads and the filter of one warning."""
+"""Devices, threads and the filter of one warning."""
 
 from __future__ import annotations
 
@@ -32,30 +32,6 @@ def test_unknown_and_absent_devices() -> None:
         _torch.resolve_device("cuda:99")
     with pytest.raises(TypeError, match="got 0 of type int"):
         _torch.resolve_device(0)  # type: ignore[arg-type]
-
-
-def test_generator_repeats_and_leaves_the_global_one_alone() -> None:
-    state = torch.get_rng_state()
-    first = torch.rand(4, generator=_torch.make_generator(3))
-    again = torch.rand(4, generator=_torch.make_generator(3))
-    other = torch.rand(4, generator=_torch.make_generator(4))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert torch.equal(state, torch.get_rng_state())
-
-
-def test_generator_without_seed_differs_each_time() -> None:
-    seeds = {_torch.make_generator().initial_seed() for _ in range(3)}
-    assert len(seeds) == 3
-
-
-def test_generator_is_passed_through_and_bad_seeds_refused() -> None:
-    generator = torch.Generator()
-    assert _torch.make_generator(generator) is generator
-    with pytest.raises(ValueError, match="seed: got -1"):
-        _torch.make_generator(-1)
-    with pytest.raises(TypeError, match="seed: got 'a'"):
-        _torch.make_generator("a")  # type: ignore[arg-type]
 
 
 def test_only_the_torchscript_notice_is_silenced() -> None:

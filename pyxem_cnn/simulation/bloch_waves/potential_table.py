@@ -51,11 +51,6 @@ class PotentialTable:
         self.g_squared[places] = ((differences @ reciprocal_basis.T) ** 2).sum(1)
 
     @property
-    def is_real(self) -> bool:
-        """Return whether all coefficients are real."""
-        return not np.iscomplexobj(self.values)
-
-    @property
     def mean(self) -> complex:
         """Return U(0), the mean, in 1/angstrom^2."""
         return self.values[self._centre].item()
