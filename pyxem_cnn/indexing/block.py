@@ -16,6 +16,7 @@ from pyxem_cnn.rotations import multiply
 if TYPE_CHECKING:
     from pyxem_cnn.detector.resampling import ResamplingOperator
     from pyxem_cnn.model import OrientationModel
+    from pyxem_cnn.targets import Decoded
 
 __all__ = ["COLUMNS", "LEFT_OUT", "NOT_INDEXED", "BlockPredictor"]
 
@@ -143,20 +144,7 @@ class BlockPredictor:
             counts, mask = counts[readable], (mask[readable] if mask.ndim == 3 else mask)
         devices = devices_here(self.device)
         decoded = predict_in_turn(model, counts, mask, self.n_best, devices)
-        part = np.full((len(counts), self.n_best, len(COLUMNS)), np.nan, dtype=np.float32)
-        part[..., _SCORE] = decoded.scores
-        part[..., _QUATERNION] = decoded.quaternions
-        part[..., _RELIABILITY] = decoded.reliability[:, None]
-        part[..., _PROBABILITY] = decoded.phase_probability
-        for name, column in _OPTIONAL.items():
-            values = getattr(decoded, name)
-            if values is not None:
-                part[..., column] = values if values.ndim == 2 else values[:, None]
-        found = np.isfinite(part[..., _QUATERNION]).all(axis=-1)
-        part[~found] = np.nan
-        phase = 0 if decoded.phase is None else decoded.phase.numpy()
-        part[..., _PHASE] = np.where(found, first_phase + phase, NOT_INDEXED)
-        rows[readable] = part
+        rows[readable] = _rows(decoded, first_phase)
         several = decoded.any_phase_probability
         any_phase[readable] = decoded.phase_probability[:, 0] if several is None else several
         return _Part(rows, any_phase)
@@ -165,6 +153,24 @@ class BlockPredictor:
         """Pickle the models' bytes: who only passes them on, such as a scheduler, loads nothing."""
         handles = tuple(ModelHandle.of(one) for one in self.models)
         return {**self.__dict__, "models": handles}
+
+
+def _rows(decoded: Decoded, first_phase: int) -> np.ndarray:
+    """Return decoded orientations as rows (n, n_best, n_columns), NaN where there is none."""
+    rows = np.full((*decoded.scores.shape, len(COLUMNS)), np.nan, dtype=np.float32)
+    rows[..., _SCORE] = decoded.scores
+    rows[..., _QUATERNION] = decoded.quaternions
+    rows[..., _RELIABILITY] = decoded.reliability[:, None]
+    rows[..., _PROBABILITY] = decoded.phase_probability
+    for name, column in _OPTIONAL.items():
+        values = getattr(decoded, name)
+        if values is not None:
+            rows[..., column] = values if values.ndim == 2 else values[:, None]
+    found = np.isfinite(rows[..., _QUATERNION]).all(axis=-1)
+    rows[~found] = np.nan
+    phase = 0 if decoded.phase is None else decoded.phase.numpy()
+    rows[..., _PHASE] = np.where(found, first_phase + phase, NOT_INDEXED)
+    return rows
 
 
 def resampled(
