@@ -105,16 +105,11 @@ def compare_crystal_maps(
     group = _group_of(maps) if group is None else group
     aligned, phases, shared = align_maps(maps)
     pair = {name: aligned[name] for name in names}
-    notes = [*shared.notes, *_notes_of_maps(maps)]
-
     degrees = pair_misorientation(*pair.values(), phases, group)
-    without_twins = None
-    if accelerating_voltage is not None:
-        without_twins, said = modulo_twins(
-            degrees, tuple(pair.values()), phases, accelerating_voltage
-        )
-        notes += said
-    rotation, said = explain_mismatch(pair, phases, group, tolerance)
+    without_twins, of_twins = _without_twins(
+        degrees, tuple(pair.values()), phases, accelerating_voltage
+    )
+    rotation, of_frames = explain_mismatch(pair, phases, group, tolerance)
     errors, errors_without_twins = {}, {}
     if truth is not None:
         errors, errors_without_twins = _errors(aligned, phases, group, accelerating_voltage)
@@ -137,7 +132,7 @@ def compare_crystal_maps(
         grain_labels=labels,
         grains=grain_figures(labels, degrees, without_twins, tolerance),
         lab_rotation=rotation,
-        notes=tuple(notes + said),
+        notes=(*shared.notes, *_notes_of_maps(maps), *of_twins, *of_frames),
     )
     _logger.info("%s", comparison)
     return comparison
@@ -183,21 +178,34 @@ def _attribute(xmap: CrystalMap, name: str) -> Any:
     return xmap.__dict__.get(name, ())
 
 
+def _without_twins(
+    degrees: np.ndarray,
+    maps: tuple[AlignedMap, AlignedMap],
+    phases: list[CommonPhase],
+    accelerating_voltage: float | None,
+) -> tuple[np.ndarray | None, list[str]]:
+    """Return misorientations modulo twins and notes, None without a voltage to simulate them."""
+    if accelerating_voltage is None:
+        return None, []
+    return modulo_twins(degrees, maps, phases, accelerating_voltage)
+
+
 def _errors(
     aligned: dict[str, AlignedMap],
     phases: list[CommonPhase],
     group: str,
     accelerating_voltage: float | None,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return misorientations of each map from the truth, plain and modulo twins, by name."""
-    truth = aligned[TRUTH]
+    """Return misorientations of each map from the truth, plain and modulo twins, by name.
+
+    The second dictionary is empty without a voltage.
+    """
+    others = dict(aligned)
+    truth = others.pop(TRUTH)
     plain, without_twins = {}, {}
-    for name, one in aligned.items():
-        if name == TRUTH:
-            continue
+    for name, one in others.items():
         plain[name] = pair_misorientation(one, truth, phases, group)
-        if accelerating_voltage is not None:
-            without_twins[name], _ = modulo_twins(
-                plain[name], (one, truth), phases, accelerating_voltage
-            )
+        degrees, _ = _without_twins(plain[name], (one, truth), phases, accelerating_voltage)
+        if degrees is not None:
+            without_twins[name] = degrees
     return plain, without_twins

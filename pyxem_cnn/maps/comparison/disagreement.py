@@ -110,8 +110,7 @@ def find_causes(
 
     A neighbour grain is the cause at a grain boundary: the orientations differ by more than twice
     the tolerance, and each map's is that of the other map at one of the eight points around. In a
-    grain that both maps speckle with two orientations,
-    this is so, too.
+    grain that both maps speckle with two orientations, this is so, too.
 
     Parameters
     ----------
