@@ -49,6 +49,11 @@ def prediction_to_crystal_map(
         ``frame``, "detector" or "scan", says in which frame the rotations are, and ``group``,
         "Laue" or "point", modulo which group's rotations they count. For three navigation axes,
         a list of maps in the order of the slowest axis.
+
+    Raises
+    ------
+    ValueError
+        If `minimum_score` is not between 0 and 1.
     """
     check_share("minimum_score", minimum_score)
     data = np.asarray(prediction.data)

@@ -33,6 +33,11 @@ def as_direction(direction: Any) -> Vector3d:
     ----------
     direction
         "x", "y", "z" or a vector of orix.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or several vectors.
     """
     from orix.vector import Vector3d
 
@@ -142,7 +147,8 @@ def _points_in_ipf(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return stereographic positions (n, 2) and relative scores (n,), the best one last.
 
-    Where the phase has no orientation, one position of NaN.
+    Where the phase has no orientation, one position of NaN. Relative scores are 1 where networks
+    tell none.
     """
     from orix.projections import StereographicProjection
     from orix.quaternion import Rotation
@@ -153,8 +159,10 @@ def _points_in_ipf(
         return np.full((1, 2), np.nan), np.zeros(1)
     vectors = Rotation(mine[:, _QUATERNION]) * direction
     xy = StereographicProjection().vector2xy(vectors.in_fundamental_sector(group))
-    scores = mine[:, _SCORE].astype(float)
-    return np.stack(xy, axis=-1), np.clip(scores / np.nanmax(rows[:, _SCORE]), 0, 1)
+    scores, best = mine[:, _SCORE].astype(float), np.nanmax(rows[:, _SCORE], initial=0.0)
+    known = np.isfinite(scores) & (best > 0)
+    relative = np.divide(scores, best, out=np.ones(len(scores)), where=known)
+    return np.stack(xy, axis=-1), np.clip(relative, 0, 1)
 
 
 def _placed(limits: Any, place: np.ndarray, scale: float, found: Any) -> np.ndarray:

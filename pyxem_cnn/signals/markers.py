@@ -1,4 +1,4 @@
-"""HyperSpy markers of predicted orientations: their spots, and where they lie in the IPF."""
+"""HyperSpy markers of predicted orientations: their simulated spots over the patterns."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ def check_ranks(prediction: OrientationPrediction, n_best: int, rank: int) -> ra
         How many to show.
     rank
         The first of them, 0 for the best one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these are no whole numbers, or the prediction holds fewer orientations.
     """
     check_positive("n_best", n_best, integer=True)
     check_positive("rank", rank, integer=True, allow_zero=True)
@@ -61,6 +66,13 @@ def check_signal(prediction: OrientationPrediction, signal: Any) -> None:
         Of the patterns.
     signal
         Any signal.
+
+    Raises
+    ------
+    TypeError
+        If it is no signal.
+    ValueError
+        If its navigation or signal shape is another one.
     """
     own, frame = prediction.axes_manager.navigation_shape, prediction.pattern_frame
     axes = getattr(signal, "axes_manager", None)

@@ -177,6 +177,11 @@ class OrientationPrediction(PredictionViews, Signal2D):
             The map, with ``scores``, ``reliability`` and the other columns in its ``prop``; a list
             of maps, in the order of the slowest axis, for three navigation axes. A lazy prediction
             is computed for it and stays lazy itself.
+
+        Raises
+        ------
+        ValueError
+            If `minimum_score` is not between 0 and 1.
         """
         from pyxem_cnn.indexing.crystal_map import prediction_to_crystal_map
 

@@ -127,6 +127,11 @@ class PredictionViews:
         -------
         markers
             For every phase the background, the outline, its labels and the points.
+
+        Raises
+        ------
+        ValueError
+            If `direction` is none.
         """
         from pyxem_cnn.signals.ipf_views import ipf_markers
 
@@ -159,6 +164,11 @@ class PredictionViews:
         colormap
             RGB image of the scan, lazy if the prediction is. Pass it to
             ``signal.plot(navigator=colormap)``.
+
+        Raises
+        ------
+        ValueError
+            If `direction` is none, or the prediction holds fewer orientations.
         """
         from pyxem_cnn.signals.ipf_views import ipf_colormap
         from pyxem_cnn.signals.markers import check_ranks
@@ -178,6 +188,11 @@ class PredictionViews:
         phase_map
             RGB image of the scan, blue for the first phase, orange for the second and so on, black
             where nothing is indexed; lazy if the prediction is.
+
+        Raises
+        ------
+        ValueError
+            If the prediction holds fewer orientations.
         """
         from pyxem_cnn.signals.ipf_views import phase_map
         from pyxem_cnn.signals.markers import check_ranks
@@ -224,6 +239,8 @@ class PredictionViews:
 
         Raises
         ------
+        TypeError
+            If `signal` is no signal.
         ValueError
             If the prediction does not fit the signal or holds fewer orientations.
         """

@@ -111,6 +111,15 @@ def test_ipf_markers_lie_inside_their_outlines(
                 np.testing.assert_allclose(alphas[index], scores / scores.max(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("score", [np.nan, 0.0])
+def test_ipf_markers_without_scores_are_not_faint(
+    prediction: OrientationPrediction, score: float
+) -> None:
+    prediction.data[3, 5, :, 1] = score
+    points = prediction.to_ipf_markers()[7]  # of the second phase
+    assert points.kwargs["alpha"].T.compute()[3, 5].tolist() == [1, 1]
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_ipf_markers_are_drawn_where_a_phase_is_not(
     prediction: OrientationPrediction, lazy: bool
