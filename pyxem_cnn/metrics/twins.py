@@ -35,7 +35,7 @@ def pattern_difference(
     Returns
     -------
     difference
-        R = sum |P - Q| / sum (P + Q) over the bins of patterns scaled to one sum: 0 for equal
+        ``R = sum |P - Q| / sum (P + Q)`` over the bins of patterns scaled to one sum: 0 for equal
         patterns, 1 for patterns without a common spot. Shape (n,).
     """
     a, b = (_reference_patterns(simulator, orientation, grid) for orientation in (p, q))
