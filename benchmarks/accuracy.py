@@ -34,27 +34,34 @@ from accuracy_parts.images import Detector, count, expose
 from accuracy_parts.methods import Network, RefinedNetwork
 from accuracy_parts.own_sets import own_set
 from accuracy_parts.py4dstem import Py4DSTEM
-from accuracy_parts.report import LEGEND, average_over_seeds, markdown, write_csv
+from accuracy_parts.report import LEGEND, average_over_seeds, markdown, read_csv, write_csv
 from accuracy_parts.scoring import judge
 from accuracy_parts.spot_sets import SpotSet
 from accuracy_parts.templates import Settings, TemplateMatching, tuned
 
-# Patterns that the settings of template matching are tuned on.
-_N_TUNING = 40
+# Orientations of a set, and those that the settings of template matching are tuned on.
+_N_ORIENTATIONS, _N_TUNING = 300, 40
 
 
 def sets(options: argparse.Namespace) -> Iterator[SpotSet]:
-    """Yield all sets of intensities that were asked for."""
+    """Yield all sets of intensities that were asked for, the first n orientations of each."""
     folder = Path(options.cache)
     folder.mkdir(parents=True, exist_ok=True)
+    names: list[str] = []
     for path in options.intensities:
-        yield read_abtem(path).first(options.n)
+        spots = read_abtem(path).first(options.n)
+        names.append(spots.name)
+        # Two files of one crystal are two sets.
+        number = names.count(spots.name)
+        yield spots if number == 1 else replace(spots, name=f"{spots.name}, file {number}")
+    n = max(options.n or 0, _N_ORIENTATIONS)
     for name in map(crystal_named, options.crystals):
         if options.abtem:
-            yield read_abtem(simulate_with_abtem(options.abtem, name, options.n or 300, folder))
+            path = simulate_with_abtem(options.abtem, name, n, folder)
+            yield read_abtem(path).first(options.n)
         if options.own:
             for angle in options.precession:
-                yield own_set(name, options.n or 300, angle, folder)
+                yield own_set(name, n, angle, folder).first(options.n)
 
 
 def methods(spots: SpotSet, detector: Detector, options: argparse.Namespace) -> list[Any]:
@@ -92,7 +99,6 @@ def template_methods(
 def run_set(spots: SpotSet, detector: Detector, options: argparse.Namespace) -> list[dict]:
     """Return a row for each seed, dose and method on one set."""
     chosen = methods(spots, detector, options)
-    ideal = spots.first(options.ideal)
     rows = []
     for seed in range(options.seeds):
         exposures = expose(spots, detector, seed)
@@ -102,13 +108,15 @@ def run_set(spots: SpotSet, detector: Detector, options: argparse.Namespace) -> 
             for key, counts in zip(keys, images, strict=True):
                 figures = judge(spots, exposures.thickness, method(counts))
                 rows.append(key | {"method": method.name} | figures)
-        if options.ideal:
-            observer = IdealObserver(ideal, detector, options.spacing)
-            few = exposures.first(options.ideal)
-            answers = observer([counts[: options.ideal] for counts in images], few)
+        if options.ideal and spots.precession_angle:
+            print(f"{spots.name}: the ideal observer knows no precession")
+        elif options.ideal:
+            few, shown = spots.first(options.ideal), exposures.first(options.ideal)
+            observer = IdealObserver(few, detector, options.spacing)
+            answers = observer([counts[: options.ideal] for counts in images], shown)
             for key, answer in zip(keys, answers, strict=True):
                 for name, found in answer.items():
-                    rows.append(key | {"method": name} | judge(ideal, few.thickness, found))
+                    rows.append(key | {"method": name} | judge(few, shown.thickness, found))
     return rows
 
 
@@ -123,7 +131,7 @@ def parse() -> argparse.Namespace:
     add("--abtem", help="Python of an environment with abTEM 1.0")
     add("--own", action="store_true", help="patterns of our own Bloch waves, too")
     add("--precession", type=float, nargs="+", default=[0.0, 0.6], help="of these, degrees")
-    add("--n", type=int, help="orientations; all that a file has, and 300 otherwise")
+    add("--n", type=int, help="orientations, the first of 300 or of a file; all by default")
     add("--seeds", type=int, default=1, help="draws of thickness, errors and noise")
     add("--doses", type=float, nargs="+", default=[1e4, 1e3, 300, 100], help="electrons")
     add("--pixels", type=int, default=128, help="along a side of the detector")
@@ -136,6 +144,7 @@ def parse() -> argparse.Namespace:
     cache = Path(tempfile.gettempdir()) / "pyxem_cnn_accuracy"
     add("--cache", default=str(cache), help=f"where intensities are kept, {cache} by default")
     add("--csv", help="file for the figures, every seed by itself")
+    add("--earlier", nargs="+", default=[], help="such files of earlier runs, put before this one")
     add("--figure", help="file for a figure of the shares within 5 degrees")
     return parser.parse_args()
 
@@ -144,7 +153,9 @@ def main() -> None:
     """Print a table."""
     options = parse()
     detector = Detector((options.pixels, options.pixels), options.scale)
-    rows = [row for spots in sets(options) for row in run_set(spots, detector, options)]
+    rows = [row for path in options.earlier for row in read_csv(path)]
+    for spots in sets(options):
+        rows += run_set(spots, detector, options)
     if not rows:
         raise SystemExit(
             "Nothing to do. Give methods (--model) and patterns (--intensities, --abtem or --own)."

@@ -13,20 +13,17 @@ thicknesses, and mean at the greatest thickness.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import torch
-from bloch_convergence import NAMED, THICKNESSES, run
-from bloch_crystals import CRYSTALS, abtem_specimen
+from abtem_discs import Beams, simulate
+from bloch_convergence import NAMED, run
+from bloch_crystals import CRYSTALS
 
-from pyxem_cnn.detector.calibration import electron_wavelength
-from pyxem_cnn.rotations import random_quaternions, to_matrix
+from pyxem_cnn.rotations import random_quaternions
 from pyxem_cnn.simulation.bloch_waves.probe_tilts import even_tilts
 
-PEER = Path(__file__).with_name("bloch_peer_abtem.py")
 SETTINGS = NAMED["named"][0] | {
     "288 beams": {"n_beams": 288, "n_tilts": 91, "g_max": 3.0, "dtype": "float64"}
 }
@@ -34,22 +31,13 @@ SETTINGS = NAMED["named"][0] | {
 
 def abtem_discs(python, name, orientations, n_tilts):
     """Return a dictionary of disc intensities (T,) by Miller indices for each orientation."""
-    crystal, voltage, b_iso = CRYSTALS[name]()
-    wavelength = electron_wavelength(voltage)
     with tempfile.TemporaryDirectory() as folder:
-        task, result = f"{folder}/task.npz", f"{folder}/result.npz"
-        np.savez(
-            task,
-            **abtem_specimen(crystal, voltage, b_iso),
-            matrices=to_matrix(orientations),
-            tilts=even_tilts(n_tilts) * 1.5e-3 / wavelength,
-            thicknesses=THICKNESSES,
-            s_max=0.15,
-            g_max=3.0,
+        path = f"{folder}/discs.npz"
+        simulate(
+            python, CRYSTALS[name](), orientations, even_tilts(n_tilts), path, Beams(0.15, 3.0)
         )
-        subprocess.run([python, str(PEER), task, result], check=True)
-        answer = np.load(result)
-        pairs = [(answer[f"hkl {i}"], answer[f"intensity {i}"]) for i in range(len(orientations))]
+        with np.load(path) as file:
+            pairs = [(file[f"{i}|hkl"], file[f"{i}|I"].mean(-1)) for i in range(len(orientations))]
     return [dict(zip(map(tuple, hkl.tolist()), discs.T, strict=True)) for hkl, discs in pairs]
 
 

@@ -17,12 +17,11 @@ import time
 
 import numpy as np
 import torch
-from bloch_crystals import CRYSTALS
+from bloch_crystals import CRYSTALS, THICKNESSES
 
 from pyxem_cnn import BlochWaveSimulator
 from pyxem_cnn.rotations import random_quaternions
 
-THICKNESSES = (200.0, 400.0, 600.0, 800.0, 1000.0)
 # Where nothing else is said.
 BASE = {"n_beams": 64, "n_tilts": 19, "g_max": 2.5}
 PRECESSION = {"precession_angle": 0.6}

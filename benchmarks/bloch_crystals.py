@@ -1,31 +1,18 @@
-"""Crystals of the Bloch-wave benchmarks: structure, voltage in kV, B in square angstrom."""
+"""Crystals of the benchmarks: structure, voltage in kV, B in square angstrom."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from pyxem_cnn import CrystalStructure
-from pyxem_cnn.detector.calibration import electron_wavelength
+
+THICKNESSES = (200.0, 400.0, 600.0, 800.0, 1000.0)
+"""In angstrom, where a benchmark has no reason for others."""
 
 
 def b_iso(**rms):
     """Return B = 8 pi^2 <u^2> in square angstrom from rms displacements along an axis."""
     return {element: 8 * math.pi**2 * u**2 for element, u in rms.items()}
-
-
-def abtem_specimen(crystal, voltage, displacements):
-    """Return crystal and beam as the abTEM peers read them; displacements as of `b_iso`."""
-    return {
-        "cell": np.linalg.inv(crystal.reciprocal_basis),
-        "elements": crystal.elements,
-        "positions": crystal.positions,
-        "sigma_elements": list(displacements),
-        "sigma": [math.sqrt(b / (8 * math.pi**2)) for b in displacements.values()],
-        "voltage": voltage,
-        "wavelength": electron_wavelength(voltage),
-    }
 
 
 def linio2():
@@ -48,16 +35,21 @@ def silicon():
     return crystal, 200.0, b_iso(Si=0.0765)
 
 
-def magnesium():
-    """Return magnesium, hexagonal close packed, 200 kV."""
-    crystal = CrystalStructure.from_asymmetric_unit(
-        (3.209, 3.209, 5.211, 90, 90, 120),
-        "P 63/m m c",
-        ["Mg"],
-        [[1 / 3, 2 / 3, 0.25]],
-        name="Mg",
+def close_packed(element, a, c):
+    """Return a hexagonal close packed metal."""
+    return CrystalStructure.from_asymmetric_unit(
+        (a, a, c, 90, 90, 120), "P 63/m m c", [element], [[1 / 3, 2 / 3, 0.25]], name=element
     )
-    return crystal, 200.0, b_iso(Mg=0.15)
+
+
+def magnesium():
+    """Return magnesium, 200 kV."""
+    return close_packed("Mg", 3.209, 5.211), 200.0, b_iso(Mg=0.15)
+
+
+def titanium():
+    """Return alpha titanium, 200 kV."""
+    return close_packed("Ti", 2.951, 4.684), 200.0, b_iso(Ti=0.08)
 
 
 def vanadium_dioxide():
@@ -88,6 +80,7 @@ CRYSTALS = {
     "LiNiO2": linio2,
     "Si": silicon,
     "Mg": magnesium,
+    "Ti": titanium,
     "VO2": vanadium_dioxide,
     "GaAs": gallium_arsenide,
 }

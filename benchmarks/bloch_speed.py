@@ -20,14 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bloch_crystals import CRYSTALS
+from bloch_crystals import CRYSTALS, THICKNESSES
 
 from pyxem_cnn import BlochWaveSimulator
 from pyxem_cnn.detector.calibration import electron_wavelength
 from pyxem_cnn.rotations import random_quaternions, to_matrix
 
 PEER = Path(__file__).with_name("bloch_peer_py4dstem.py")
-THICKNESSES = (200.0, 400.0, 600.0, 800.0, 1000.0)
 
 
 def make_simulator(name, n_beams, n_tilts):

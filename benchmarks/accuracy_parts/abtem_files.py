@@ -1,33 +1,24 @@
-"""Intensities of abTEM's Bloch waves, from files that accuracy_peer_abtem.py writes.
-
-A file holds ``matrices`` (n, 3, 3), lab to crystal, ``thicknesses`` (T,) in angstrom, ``tilts``
-(J, 2), where directions of the incident beam lie in the discs, in 1/angstrom, y up, and for each
-orientation i ``"i|hkl"`` (S, 3) and ``"i|I"`` (T, S, J).
-"""
+"""Intensities of abTEM's Bloch waves as a set; `abtem_discs` says what its files hold."""
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
-from bloch_crystals import abtem_specimen
+from abtem_discs import CONVERGENCE_ANGLE, Beams, simulate
+from bloch_crystals import CRYSTALS
 
-from accuracy_parts.crystals import CRYSTALS, crystal_named
+from accuracy_parts.crystals import crystal_named
 from accuracy_parts.spot_sets import SpotSet
 from pyxem_cnn.detector.calibration import electron_wavelength
-from pyxem_cnn.rotations import from_matrix, random_quaternions, to_matrix
-
-THICKNESSES = (200.0, 400.0, 600.0, 800.0, 1000.0)
-CONVERGENCE_ANGLE = 1.5  # mrad
-_PEER = Path(__file__).parents[1] / "accuracy_peer_abtem.py"
+from pyxem_cnn.rotations import from_matrix, random_quaternions
 
 
 def read_abtem(path: str | Path) -> SpotSet:
     """Return what a file holds; its name begins with the crystal's, as in linio2.npz."""
     path = Path(path)
     name = crystal_named(path.stem.split("_")[0])
-    crystal, voltage, _ = CRYSTALS[name]()
+    crystal, voltage, b_iso = CRYSTALS[name]()
     with np.load(path) as file:
         matrices, tilts, depths = file["matrices"], file["tilts"], file["thicknesses"]
         hkl = [file[f"{i}|hkl"] for i in range(len(matrices))]
@@ -43,6 +34,7 @@ def read_abtem(path: str | Path) -> SpotSet:
         name=f"abTEM {name}",
         crystal=crystal,
         voltage=voltage,
+        b_iso=b_iso,
         orientations=from_matrix(matrices),
         k=k,
         intensity=intensity,
@@ -54,23 +46,11 @@ def read_abtem(path: str | Path) -> SpotSet:
 
 def simulate_with_abtem(python: str, name: str, n: int, folder: Path, seed: int = 20) -> Path:
     """Return the file of n orientations of a crystal, simulated unless it is in the folder."""
-    path = folder / f"{name.lower()}_abtem_{n}_{seed}.npz"
-    if path.exists():
-        return path
-    crystal, voltage, b_iso = CRYSTALS[name]()
-    wavelength = electron_wavelength(voltage)
-    task = path.with_suffix(".task.npz")
-    np.savez(
-        task,
-        **abtem_specimen(crystal, voltage, b_iso),
-        matrices=to_matrix(random_quaternions(n, np.random.default_rng(seed))),
-        tilts=sunflower(61) * 1e-3 * CONVERGENCE_ANGLE / wavelength,
-        thicknesses=THICKNESSES,
-        s_max=0.1,
-        g_max=2.2,
-    )
-    subprocess.run([python, str(_PEER), str(task), str(path)], check=True)
-    task.unlink()
+    beams = Beams()
+    path = folder / f"{name.lower()}_abtem_{n}_{seed}_{beams.g_max:g}.npz"
+    if not path.exists():
+        orientations = random_quaternions(n, np.random.default_rng(seed))
+        simulate(python, CRYSTALS[name](), orientations, sunflower(61), path, beams)
     return path
 
 

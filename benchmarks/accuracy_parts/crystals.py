@@ -1,30 +1,15 @@
-"""The crystals that models are tested on, as the Bloch-wave benchmarks have them, and titanium."""
+"""Crystals by name, and which of a model's is one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import bloch_crystals
+from bloch_crystals import CRYSTALS
 
 from pyxem_cnn.phases import CrystalStructure
 
 # Cells that agree within this share are those of one phase.
 _SAME_CELL = 0.02
-
-
-def titanium():
-    """Return alpha titanium, hexagonal close packed, 200 kV."""
-    crystal = CrystalStructure.from_asymmetric_unit(
-        (2.951, 2.951, 4.684, 90, 90, 120),
-        "P 63/m m c",
-        ["Ti"],
-        [[1 / 3, 2 / 3, 0.25]],
-        name="Ti",
-    )
-    return crystal, 200.0, bloch_crystals.b_iso(Ti=0.08)
-
-
-CRYSTALS = bloch_crystals.CRYSTALS | {"Ti": titanium}
 
 
 def crystal_named(name: str) -> str:

@@ -1,45 +1,65 @@
-"""A figure of the shares within 5 degrees, over the dose, for every method and set."""
+"""A figure of the shares within 2 and 5 degrees, over the dose, for every method and set."""
 
 from __future__ import annotations
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+_LIMITS = (2, 5)
 _MARKERS = "osD^vP*X"
 
 
-def plot_shares(rows: list[dict], name: str = "<5", label: str = "within 5° (%)") -> Figure:
-    """Return a panel for each set, a line for each method.
+def plot_shares(rows: list[dict]) -> Figure:
+    """Return a column of panels for each set, a line for each method.
 
     Parameters
     ----------
     rows
         One for each set, dose and method.
-    name
-        Which of the figures to draw.
-    label
-        What it is, in words.
     """
     sets = list(dict.fromkeys(row["set"] for row in rows))
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    figure = Figure(figsize=(3.6 * len(sets) + 0.6, 4.4), layout="constrained")
-    panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
-    for panel, one in zip(panels, sets, strict=True):
-        for i, method in enumerate(methods):
-            chosen = [r for r in rows if r["set"] == one and r["method"] == method]
-            if chosen:
-                panel.plot(
-                    [r["electrons"] for r in chosen],
-                    [r[name] for r in chosen],
-                    "--" if method.startswith("ideal") else "-",
-                    marker=_MARKERS[i % len(_MARKERS)],
-                    color=f"C{i}",
-                    label=method,
-                )
-        panel.set(
-            xscale="log", xlabel="electrons outside the direct beam", title=one, ylim=(0, 102)
-        )
-        panel.grid(alpha=0.3)
-    panels[0].set_ylabel(label)
-    lines = {t: h for p in panels for h, t in zip(*p.get_legend_handles_labels(), strict=True)}
-    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=2, fontsize=8)
+    styles = _styles(list(dict.fromkeys(row["method"] for row in rows)))
+    figure = Figure(figsize=(3.4 * len(sets) + 3.4, 6.4), layout="constrained")
+    panels = figure.subplots(len(_LIMITS), len(sets), sharex=True, sharey=True, squeeze=False)
+    for one, column in zip(sets, panels.T, strict=True):
+        for limit, panel in zip(_LIMITS, column, strict=True):
+            _draw(panel, [row for row in rows if row["set"] == one], f"<{limit}", styles)
+        column[0].set_title(one)
+        column[-1].set_xlabel("electrons outside the direct beam")
+    for limit, panel in zip(_LIMITS, panels[:, 0], strict=True):
+        panel.set_ylabel(f"orientations within {limit}° (%)")
+    lines = {
+        label: handle
+        for panel in panels[0]
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    ordered = [method for method in styles if method in lines]
+    figure.legend(
+        [lines[method] for method in ordered], ordered, loc="outside right upper", fontsize=8
+    )
     return figure
+
+
+def _styles(methods: list[str]) -> dict[str, dict]:
+    """Return how each method is drawn: networks solid, others dashed, ceilings black."""
+    styles = {}
+    for method in methods:
+        marker = _MARKERS[len(styles) % len(_MARKERS)]
+        style = {"marker": marker, "color": f"C{len(styles) % 10}", "linestyle": "-"}
+        if method.startswith("ideal"):
+            helped = "truth" in method
+            style |= {"color": "black", "linestyle": "-" if helped else ":", "marker": "_"}
+        elif method.startswith(("pyxem", "py4DSTEM")):
+            style["linestyle"] = "--"
+        styles[method] = style
+    return styles
+
+
+def _draw(panel: Axes, rows: list[dict], name: str, styles: dict[str, dict]) -> None:
+    """Draw the lines of one set."""
+    for method, style in styles.items():
+        chosen = sorted((row["electrons"], row[name]) for row in rows if row["method"] == method)
+        if chosen:
+            panel.plot(*zip(*chosen, strict=True), label=method, markersize=5, **style)
+    panel.set(xscale="log", ylim=(0, 102))
+    panel.grid(alpha=0.3)

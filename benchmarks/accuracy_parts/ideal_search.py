@@ -7,10 +7,12 @@ common one here; what is found is judged with the true one by `ideal_observer`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from bloch_crystals import THICKNESSES
 
 from accuracy_parts.images import Detector, Exposures
 from accuracy_parts.spot_sets import SpotSet
@@ -18,21 +20,23 @@ from pyxem_cnn.detector.geometry import DetectorGeometry
 from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.detector.resampling import ResamplingOperator
 from pyxem_cnn.maps.templates.decoding import MIRROR
-from pyxem_cnn.rotations import about_z, multiply, with_zone_axis
+from pyxem_cnn.rotations import about_z, from_rotation_vector, multiply, with_zone_axis
 from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
 from pyxem_cnn.simulation.rendering import render_polar
 from pyxem_cnn.simulation.sampling import zone_axis_grid
 
 _GRID = PolarGrid(42, 128, 0.125, 1.55)
 _HARMONICS = 48  # finer structure around a ring is left out
-_THICKNESSES = (250.0, 450.0, 650.0, 850.0)
+_BETWEEN = np.deg2rad(22)  # the two best in-plane angles of a zone axis
 _DECAY = 0.33  # 1/angstrom
+# In a disc: enough for candidates, which are judged with all of a pattern's.
+_N_TILTS = 13
 _CHUNK = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The likeliest orientations of N patterns, one for each zone axis of the library.
+    """The likeliest orientations of N patterns, two for each zone axis at the most.
 
     Attributes
     ----------
@@ -46,8 +50,8 @@ class Candidates:
     log_likelihood: np.ndarray
 
 
-def search(spots: SpotSet, counts: np.ndarray, spacing: float, n_best: int) -> Candidates:
-    """Return the likeliest orientations of a library.
+class PolarLikelihood:
+    """Log-likelihoods of orientations of a crystal, whatever their in-plane angle.
 
     Parameters
     ----------
@@ -55,29 +59,102 @@ def search(spots: SpotSet, counts: np.ndarray, spacing: float, n_best: int) -> C
         What crystal and which beam.
     counts
         Polar counts of N patterns, shape (N, n_radial, n_azimuthal), see `polar_counts`.
-    spacing
-        Of the library's zone axes in degrees.
-    n_best
-        Orientations to return.
+    thicknesses
+        In angstrom, shape (T,); each as likely as the others.
+    n_angles
+        In-plane angles that are looked at.
     """
-    zones = with_zone_axis(zone_axis_grid(spots.crystal.laue_group_matrices(), spacing=spacing))
-    simulator = BlochWaveSimulator(
-        spots.crystal,
-        accelerating_voltage=spots.voltage,
-        precession_angle=spots.precession_angle,
-        thicknesses=_THICKNESSES,
-        n_tilts=None if spots.precession_angle else 7,
-    )
-    if not simulator.is_centrosymmetric:
-        raise ValueError("The library is mirrored: expected a crystal with an inversion centre.")
-    data = _harmonics(torch.from_numpy(counts))  # (M, N, R)
-    scores, turns = [], []
-    for start in range(0, len(zones), _CHUNK):
-        library = _harmonics(_log_patterns(simulator, zones[start : start + _CHUNK]))
-        best, turn = _correlate(library, data)
-        scores.append(best)
-        turns.append(turn)
-    return _best(torch.cat(scores), torch.cat(turns), zones, n_best)
+
+    def __init__(
+        self,
+        spots: SpotSet,
+        counts: np.ndarray,
+        thicknesses: Sequence[float] = THICKNESSES,
+        n_angles: int = 256,
+    ) -> None:
+        self.n_angles = n_angles
+        self.simulator = BlochWaveSimulator(
+            spots.crystal,
+            accelerating_voltage=spots.voltage,
+            thicknesses=thicknesses,
+            n_tilts=_N_TILTS,
+            debye_waller=spots.b_iso,
+        )
+        self._data = _harmonics(torch.from_numpy(counts))  # (M, N, R)
+
+    def search(self, orientations: np.ndarray, n_best: int, with_mirrored: bool) -> Candidates:
+        """Return the likeliest of orientations (n, 4) and of their mirror images, if asked for."""
+        if with_mirrored and not self.simulator.is_centrosymmetric:
+            raise ValueError("Mirror images are other patterns: expected an inversion centre.")
+        mirrored = (False, True) if with_mirrored else (False,)
+        values, turns = [], []
+        for start in range(0, len(orientations), _CHUNK):
+            library = _harmonics(self._log_patterns(orientations[start : start + _CHUNK]))
+            pairs = [self._correlate(library.conj() if not m else library) for m in mirrored]
+            values.append(torch.stack([value for value, _ in pairs], 1))
+            turns.append(torch.stack([turn for _, turn in pairs], 1))
+        # (n, mirrored, N, 2) -> (n mirrored 2, N)
+        value, turn = (torch.cat(x).permute(0, 1, 3, 2).flatten(0, 2) for x in (values, turns))
+        best, index = value.topk(min(n_best, len(value)), dim=0)  # (n_best, N)
+        turn, index = turn.gather(0, index).numpy(), index.numpy() // 2
+        zone, is_mirrored = np.divmod(index, len(mirrored))
+        found = np.where(
+            is_mirrored[..., None] == 1,
+            multiply(orientations[zone], MIRROR),
+            orientations[zone],
+        )
+        found = multiply(found, about_z(-turn * (2 * np.pi / self.n_angles)))
+        return Candidates(found.swapaxes(0, 1), best.T.numpy())
+
+    def _correlate(self, library: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the two best log-likelihoods over angles, and the angles, shapes (n, N, 2).
+
+        Likelihoods are means over thicknesses. The transform of a pattern turned by w is that of
+        the pattern times exp(-i m w).
+        """
+        product = library @ self._data.transpose(1, 2)  # (M, n T, N)
+        n = self.n_angles
+        curve = torch.fft.irfft(product.permute(1, 2, 0), n=n, dim=-1) * (n / _GRID.n_azimuthal)
+        curve = curve.unflatten(0, (-1, len(self.simulator.thicknesses))).logsumexp(1)
+        value, turn = curve.max(-1)
+        apart = (torch.arange(n) - turn[..., None] + n // 2) % n - n // 2
+        is_near = apart.abs() < _BETWEEN / (2 * np.pi) * n
+        second = curve.masked_fill_(is_near, -torch.inf).max(-1)
+        return torch.stack([value, second[0]], -1), torch.stack([turn, second[1]], -1)
+
+    def _log_patterns(self, orientations: np.ndarray) -> torch.Tensor:
+        """Return logarithms of expected patterns, shape (n T, R, A)."""
+        found = self.simulator.calculate(orientations)
+        n, n_levels, n_beams, _ = found.intensity.shape
+        repeat = n * n_levels
+        radius = 1e-3 * self.simulator.convergence_angle / self.simulator.wavelength
+        patterns = render_polar(
+            np.repeat(found.k[:, 1:], n_levels, axis=0),
+            found.intensity[:, :, 1:].reshape(repeat, n_beams - 1, -1),
+            np.full(repeat, 0.015),
+            _GRID,
+            np.full(repeat, radius),
+            tilts=np.repeat(found.tilts, n_levels, axis=0),
+        )
+        diffuse = np.exp(-_GRID.radii / _DECAY)[:, None] * _GRID.bin_areas
+        patterns *= 0.7 / patterns.sum((1, 2), keepdims=True).clip(1e-20)
+        return torch.from_numpy(np.log(patterns + 0.3 * diffuse / diffuse.sum()).astype(np.float32))
+
+
+def library_orientations(spots: SpotSet, spacing: float) -> np.ndarray:
+    """Return orientations of all zone axes that symmetry and mirror images leave, shape (n, 4)."""
+    return with_zone_axis(zone_axis_grid(spots.crystal.laue_group_matrices(), spacing=spacing))
+
+
+def scattered(
+    orientations: np.ndarray, radius: float, n: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Return n orientations around each, tilted by up to `radius` degrees, shape (n ..., 4)."""
+    size = len(orientations) * n
+    angle = generator.uniform(0, 2 * np.pi, size)
+    tilt = np.deg2rad(radius) * np.sqrt(generator.uniform(0, 1, size))
+    vectors = np.stack([tilt * np.cos(angle), tilt * np.sin(angle), np.zeros(size)], axis=1)
+    return multiply(np.repeat(orientations, n, axis=0), from_rotation_vector(vectors))
 
 
 def polar_counts(
@@ -97,61 +174,6 @@ def polar_counts(
     return polar
 
 
-def _log_patterns(simulator: BlochWaveSimulator, zones: np.ndarray) -> torch.Tensor:
-    """Return logarithms of expected patterns, shape (zones * T, R, A)."""
-    found = simulator.calculate(zones)
-    n, n_levels, n_beams, _ = found.intensity.shape
-    repeat = n * n_levels
-    k = np.repeat(found.k[:, 1:], n_levels, axis=0)
-    tilts = np.repeat(found.tilts, n_levels, axis=0)
-    radius = 1e-3 * simulator.convergence_angle / simulator.wavelength
-    patterns = render_polar(
-        k,
-        found.intensity[:, :, 1:].reshape(repeat, n_beams - 1, -1),
-        np.full(repeat, 0.015),
-        _GRID,
-        np.full(repeat, radius),
-        tilts=tilts,
-    )
-    diffuse = np.exp(-_GRID.radii / _DECAY)[:, None] * _GRID.bin_areas
-    patterns *= 0.7 / patterns.sum((1, 2), keepdims=True).clip(1e-20)
-    return torch.from_numpy(np.log(patterns + 0.3 * diffuse / diffuse.sum()).astype(np.float32))
-
-
 def _harmonics(patterns: torch.Tensor) -> torch.Tensor:
     """Return Fourier coefficients over the azimuth, shape (harmonics, patterns, radii)."""
     return torch.fft.rfft(patterns.float(), dim=-1)[..., :_HARMONICS].permute(2, 0, 1).contiguous()
-
-
-def _correlate(library: torch.Tensor, data: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the best log-likelihood over angles and thicknesses, and its angle's bin.
-
-    Both of shape (zones, 2, N): of each zone axis, as it is and mirrored.
-    """
-    n_azimuthal = _GRID.n_azimuthal
-    best = []
-    for mirrored in (False, True):
-        # The transform of a pattern turned by w is that of the pattern times exp(-i m w).
-        factor = library if mirrored else library.conj()
-        product = factor @ data.transpose(1, 2)  # (M, zones T, N)
-        curve = torch.fft.irfft(product.permute(1, 2, 0), n=n_azimuthal, dim=-1)
-        value, turn = curve.amax(-1), curve.argmax(-1)
-        value = value.unflatten(0, (-1, len(_THICKNESSES)))
-        level = value.argmax(1, keepdim=True)
-        turn = turn.unflatten(0, (-1, len(_THICKNESSES))).gather(1, level)[:, 0]
-        best.append((value.amax(1), turn))
-    return torch.stack([b[0] for b in best], 1), torch.stack([b[1] for b in best], 1)
-
-
-def _best(score: torch.Tensor, turn: torch.Tensor, zones: np.ndarray, n_best: int) -> Candidates:
-    """Return the best zone axes of every pattern with their in-plane angles."""
-    n_patterns = score.shape[-1]
-    score = score.reshape(-1, n_patterns)
-    value, index = score.topk(min(n_best, len(score)), dim=0)  # (n_best, N)
-    turn = turn.reshape(-1, n_patterns).gather(0, index).numpy()
-    zone, mirrored = np.divmod(index.numpy(), 2)
-    orientations = zones[zone]
-    flipped = multiply(orientations, MIRROR)
-    orientations = np.where(mirrored[..., None] == 1, flipped, orientations)
-    orientations = multiply(orientations, about_z(-turn * _GRID.azimuthal_step))
-    return Candidates(orientations.swapaxes(0, 1), value.T.numpy())

@@ -23,7 +23,7 @@ class Detector:
     Attributes
     ----------
     shape
-        Pixels (rows, columns).
+        Rows and columns of pixels.
     scale
         What the indexers are told, 1/angstrom per pixel.
     blur
@@ -97,7 +97,7 @@ def expose(spots: SpotSet, detector: Detector, seed: int) -> Exposures:
     stretch = 1 + detector.scale_error * generator.uniform(-1, 1, n)
     decay = generator.uniform(*_DECAY, n)
     coherent = discs(spots, spots.intensity[np.arange(n), level], detector, shift, stretch)
-    radius = _radii(detector, shift)
+    radius = radii(detector, shift)
     counted = radius > detector.counted_from
     diffuse = np.exp(-radius / decay[:, None, None])
     diffuse *= (detector.diffuse / (diffuse * counted).sum((1, 2)))[:, None, None]
@@ -142,7 +142,7 @@ def discs(
     return images
 
 
-def _radii(detector: Detector, shift: np.ndarray) -> np.ndarray:
+def radii(detector: Detector, shift: np.ndarray) -> np.ndarray:
     """Return the distance of every pixel from each true beam, shape (n, rows, columns)."""
     rows, columns = detector.shape
     x = detector.scale * (np.arange(columns) - (columns - 1) / 2)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from abtem_discs import CONVERGENCE_ANGLE
+from bloch_crystals import CRYSTALS
 
-from accuracy_parts.abtem_files import CONVERGENCE_ANGLE
-from accuracy_parts.crystals import CRYSTALS
 from accuracy_parts.spot_sets import SpotSet
 from pyxem_cnn.rotations import random_quaternions
 from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
@@ -42,6 +42,7 @@ def own_set(name: str, n: int, precession_angle: float, folder: Path, seed: int 
         name=f"own {name}" + (f", precessed {precession_angle:g} deg" if precession_angle else ""),
         crystal=crystal,
         voltage=voltage,
+        b_iso=b_iso,
         disc_radius=1e-3 * CONVERGENCE_ANGLE / simulator.wavelength,
         precession_angle=precession_angle,
         **arrays,

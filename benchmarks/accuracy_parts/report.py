@@ -50,5 +50,18 @@ def write_csv(rows: list[dict], path: str | Path) -> None:
         writer.writerows(rows)
 
 
+def read_csv(path: str | Path) -> list[dict]:
+    """Return the rows that `write_csv` wrote."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [
+            {
+                name: value if name in ("set", "method") else float(value)
+                for name, value in row.items()
+                if value
+            }
+            for row in csv.DictReader(file)
+        ]
+
+
 def _number(name: str, value: float | None) -> str:
     return "" if value is None else f"{value:.{_DIGITS.get(name, 0)}f}"

@@ -21,6 +21,8 @@ class SpotSet:
         What diffracts.
     voltage
         In kV.
+    b_iso
+        Displacement parameters B by element, square angstrom.
     orientations
         Lab to crystal, shape (n, 4).
     k
@@ -40,6 +42,7 @@ class SpotSet:
     name: str
     crystal: CrystalStructure
     voltage: float
+    b_iso: dict[str, float]
     orientations: np.ndarray
     k: np.ndarray
     intensity: np.ndarray

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
+from bloch_crystals import THICKNESSES
 
 from accuracy_parts.images import Detector, count, expose
 from accuracy_parts.scoring import RIGHT, Found, degrees_off
@@ -28,13 +29,13 @@ from pyxem_cnn.simulation.sampling import zone_axis_grid
 
 # The direct beam is masked up to here, 1/angstrom: disc, blur and an error of the centre.
 _DIRECT_BEAM = 0.13
-_THICKNESSES = (200.0, 400.0, 600.0, 800.0, 1000.0)
 _TUNING_DOSES, _TUNING_SEED = (3e3, 300.0), 1000
 _CHOICES = {
     "gamma": (0.2, 0.3, 0.5),
     "bins": ((64, 180), (32, 120)),
     "subtract": (False, True),
 }
+_EXCITATION_ERRORS = (0.03, 0.06, 0.1)
 
 
 @dataclass(frozen=True)
@@ -142,17 +143,25 @@ def tuned(spots: SpotSet, detector: Detector, start: Settings) -> Settings:
     exposures = expose(spots, detector, _TUNING_SEED)
     patterns = [count(exposures, electrons, _TUNING_SEED) for electrons in _TUNING_DOSES]
     best, best_share = start, -1.0
-    simulation = None
-    for values in itertools.product(*_CHOICES.values()):
-        settings = replace(start, **dict(zip(_CHOICES, values, strict=True)))
-        matching = TemplateMatching(settings, spots, detector, simulation)
-        simulation = matching.simulation
-        found = [matching(counts).orientations for counts in patterns]
-        share = np.mean([degrees_off(spots, q) < RIGHT for q in found])
-        if share > best_share:
-            best, best_share = settings, share
+    for simulated in _simulated_with(start):
+        simulation = None
+        for values in itertools.product(*_CHOICES.values()):
+            settings = replace(simulated, **dict(zip(_CHOICES, values, strict=True)))
+            matching = TemplateMatching(settings, spots, detector, simulation)
+            simulation = matching.simulation
+            found = [matching(counts).orientations for counts in patterns]
+            share = np.mean([degrees_off(spots, q) < RIGHT for q in found])
+            if share > best_share:
+                best, best_share = settings, share
     print(f"{spots.name}: tuned {best}, {100 * best_share:.0f} % within 5 degrees while tuning")
     return best
+
+
+def _simulated_with(start: Settings) -> list[Settings]:
+    """Return the settings that templates are simulated with; Bloch waves choose their own beams."""
+    if start.simulator == "bloch":
+        return [start]
+    return [replace(start, excitation_error=value) for value in _EXCITATION_ERRORS]
 
 
 def _simulation(settings: Settings, spots: SpotSet, radius: float):
@@ -181,7 +190,7 @@ def _bloch_templates(settings: Settings, spots: SpotSet, radius: float):
         accelerating_voltage=spots.voltage,
         convergence_angle=1.5,
         precession_angle=spots.precession_angle,
-        thicknesses=_THICKNESSES,
+        thicknesses=THICKNESSES,
     )
     found = simulator.calculate(rotations)
     phase = spots.crystal.to_phase()
