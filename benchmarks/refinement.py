@@ -116,7 +116,7 @@ def main():
     parser.add_argument("--crystal", choices=CRYSTALS, default="si")
     parser.add_argument("--patterns", type=int, default=100)
     parser.add_argument("--doses", default="inf,1e4,1e3,300", help="electrons, inf for no noise")
-    parser.add_argument("--simulator", choices=("dynamical", "kinematic"), default="dynamical")
+    parser.add_argument("--simulator", choices=("bloch", "kinematic"), default="bloch")
     parser.add_argument("--rerank-only", action="store_true", help="not with ranks kept as well")
     parser.add_argument("--seed", type=int, default=5)
     options = parser.parse_args()

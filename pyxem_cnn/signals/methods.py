@@ -162,7 +162,7 @@ def refine_orientation_cnn(
     xmap: CrystalMap,
     model: OrientationModel | BlochWaveSimulator | str | Sequence[Any],
     *,
-    simulator: Literal["dynamical", "kinematic"] = "dynamical",
+    simulator: Literal["bloch", "kinematic"] = "bloch",
     rerank: bool = True,
     refine_calibration: bool = False,
     electrons_per_count: float = 1.0,
@@ -192,7 +192,7 @@ def refine_orientation_cnn(
         The model, or models in their order, with which it was mapped, or one
         :class:`pyxem_cnn.BlochWaveSimulator` for each phase.
     simulator
-        "dynamical" for Bloch waves, or "kinematic".
+        "bloch" for dynamical patterns, by Bloch waves, or "kinematic".
     rerank
         Whether the orientations of a point and their twins compete. Otherwise each keeps its place
         and is moved only.

@@ -39,7 +39,7 @@ def make_sources(
     given
         A model, its name or path, a Bloch-wave simulator, or several of them.
     simulator
-        "dynamical" or "kinematic".
+        "bloch" or "kinematic".
     grid
         Bins of the patterns.
     settings
@@ -52,7 +52,7 @@ def make_sources(
     ValueError
         If the voltage is another one, or `simulator` is unknown.
     """
-    check_choice("simulator", simulator, ("dynamical", "kinematic"))
+    check_choice("simulator", simulator, ("bloch", "kinematic"))
     sources: list[SpotSource] = []
     for one in as_list(given):
         if isinstance(one, BlochWaveSimulator):

@@ -37,7 +37,7 @@ def refine_orientation(
     xmap: CrystalMap,
     model: Any,
     *,
-    simulator: str = "dynamical",
+    simulator: str = "bloch",
     rerank: bool = True,
     refine_calibration: bool = False,
     electrons_per_count: float = 1.0,

@@ -19,7 +19,7 @@ def test_precession_is_the_first_of_the_models(precession, expected) -> None:
     metadata = {"convergence_angle": 1.2, "precession_angle": precession}
     model = SimpleNamespace(metadata=metadata, accelerating_voltage=200.0)
     settings = RefinementSettings()
-    source = _of_model(model, crystal("cubic"), "dynamical", PolarGrid(), settings)
+    source = _of_model(model, crystal("cubic"), "bloch", PolarGrid(), settings)
     assert source.simulator.precession_angle == expected
     assert source.simulator.convergence_angle == 1.2
     assert source.simulator.n_tilts == (1 if expected else settings.n_tilts)

@@ -77,7 +77,7 @@ def test_dynamical_patterns_with_other_beams_and_directions(name, bound, thickne
         crystal(name), accelerating_voltage=VOLTAGE, n_beams=64, n_tilts=7, g_max=2.0
     )
     settings = RefinementSettings(thicknesses=(300, 700), n_thicknesses=5, spot_sigma=0.026)
-    refined = refine(case, simulator, simulator="dynamical", settings=settings)
+    refined = refine(case, simulator, simulator="bloch", settings=settings)
     after = errors(refined, case.truth, name)
     assert np.median(after) < bound
     right = after < bound
