@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from pyxem_cnn.cli._console import Debug, Overwrite, console, messages, refuse_existing
+from pyxem_cnn.cli._writing import save_figure, tell_written
 
 __all__ = ["compare"]
 
@@ -55,7 +56,6 @@ def compare(
         written = [] if output is None else _written(output)
         refuse_existing(written, overwrite)
 
-        from pyxem_cnn.maps._tables import whole_or_nothing
         from pyxem_cnn.maps.comparison.compare import compare_crystal_maps
         from pyxem_cnn.maps.files.reading import load_crystal_map
 
@@ -75,11 +75,9 @@ def compare(
         )
         console.print(Text(comparison.summary()), soft_wrap=True)
         if written:
-            figure = comparison.plot()
-            with whole_or_nothing(written[0]) as temporary:
-                figure.savefig(temporary, dpi=150)
+            save_figure(comparison.plot(), written[0])
             comparison.save(written[1], overwrite=overwrite)
-            console.print(Text("\n".join(f"Written: {path}" for path in written)), soft_wrap=True)
+            tell_written(written)
 
 
 def _written(output: Path) -> list[Path]:

@@ -13,6 +13,7 @@ import typer
 from rich.text import Text
 
 from pyxem_cnn.cli._console import Debug, Overwrite, console, messages, refuse_existing, table
+from pyxem_cnn.cli._writing import save_figure
 from pyxem_cnn.cli.map import load_scan, save_figures
 
 if TYPE_CHECKING:
@@ -166,9 +167,6 @@ def _make_scan(path: Path, size: int, simulator: str) -> CrystalMap:
 
 def _save(run: _Run) -> None:
     """Write maps and figures."""
-    import matplotlib.pyplot as plt
-
-    from pyxem_cnn.maps._tables import whole_or_nothing
     from pyxem_cnn.maps.files.export import save_crystal_map
     from pyxem_cnn.plot import plot_error_map, plot_ipf_maps
 
@@ -186,9 +184,7 @@ def _save(run: _Run) -> None:
         (files.errors, plot_error_map(xmap, run.truth, title="Demo scan")),
         (picture, run.comparison.plot()),
     ):
-        with whole_or_nothing(path) as temporary:
-            figure.savefig(temporary, dpi=150)
-        plt.close(figure)
+        save_figure(figure, path)
 
 
 def _report(run: _Run) -> None:

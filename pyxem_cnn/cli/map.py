@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from pyxem_cnn.cli._console import Debug, Overwrite, console, messages, refuse_existing
+from pyxem_cnn.cli._writing import save_figure, tell_written
 
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
@@ -120,7 +121,7 @@ def map_scan(
             written[1:] = save_figures(xmap, _figure_paths(output))
         if store is not None:
             written.append(store)
-        console.print(Text("\n".join(f"Written: {path}" for path in written)), soft_wrap=True)
+        tell_written(written)
 
 
 def load_scan(path: Path) -> Any:
@@ -177,15 +178,12 @@ def save_figures(xmap: CrystalMap, paths: dict[str, Path]) -> list[Path]:
     """
     import matplotlib.pyplot as plt
 
-    from pyxem_cnn.maps._tables import whole_or_nothing
     from pyxem_cnn.plot import plot_ipf_maps, plot_property_map
 
     plt.switch_backend("Agg")
     for name, path in paths.items():
         figure = plot_ipf_maps(xmap) if name == "ipf" else plot_property_map(xmap, name)
-        with whole_or_nothing(path) as temporary:
-            figure.savefig(temporary, dpi=150)
-        plt.close(figure)
+        save_figure(figure, path)
     return list(paths.values())
 
 
