@@ -41,6 +41,18 @@ def test_no_page_twice() -> None:
     assert len(LISTED) == len(set(LISTED))
 
 
+@pytest.mark.parametrize("name", ["demo", "map", "compare", "info"])
+def test_every_option_of_a_command_is_documented(name: str) -> None:
+    import typer
+
+    from pyxem_cnn.cli import app
+
+    text = (ROOT / "docs" / "user" / "command_line.md").read_text(encoding="utf-8")
+    shown = [p for p in typer.main.get_command(app).commands[name].params if not p.hidden]
+    options = {option for p in shown for option in p.opts if option.startswith("--")}
+    assert {option for option in options if not re.search(rf"{option}\b", text)} == set()
+
+
 def test_citation_has_the_version() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {pyxem_cnn.__version__}\n" in citation
