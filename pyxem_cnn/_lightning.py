@@ -23,6 +23,7 @@ except ImportError as error:
         "`pip install pyxem_cnn[train]`."
     ) from error
 
+from pyxem_cnn._torch import resolve_device
 from pyxem_cnn.networks.azimuthal import THICKNESS_UNIT
 from pyxem_cnn.targets.zone_in_plane import SoftLabels
 
@@ -170,11 +171,12 @@ class _Epochs(IterableDataset):
     """Batches of one epoch after the other; each epoch has a seed of its own.
 
     So a resumed training sees the same patterns as one that was never interrupted. The doses begin
-    high.
+    high. Patterns are rendered on the device that learns from them.
     """
 
     def __init__(self, source: PatternSource, config: TrainingConfig) -> None:
         self.source, self.config, self.epoch = source, config, 0
+        self.device = resolve_device()
 
     def __len__(self) -> int:
         # Data of unknown length would be fetched ahead: before a resumed training knows its epoch.
@@ -184,7 +186,8 @@ class _Epochs(IterableDataset):
         source = self.source.under(
             self.source.conditions.eased(self.epoch / max(1, self.config.n_epochs - 1))
         )
-        batches = source.batches(self.config.batch_size, seed=1000 * self.config.seed + self.epoch)
+        seed = 1000 * self.config.seed + self.epoch
+        batches = source.batches(self.config.batch_size, seed, self.device)
         for _ in range(len(self)):
             yield next(batches)
 

@@ -89,12 +89,16 @@ class PatternSource:
         self.grid, self.decoys = grid, decoys
         self.conditions = conditions if decoys is not None else replace(conditions, decoys=0.0)
         self._exposure = Exposure(grid, self.conditions)
-        self._areas = torch.as_tensor(grid.bin_areas, dtype=torch.float32)
 
     @property
     def library(self) -> Library:
         """Return the first library."""
         return self.ingredients[0].library
+
+    @property
+    def weight(self) -> float:
+        """Return the sum of the ingredients' weights."""
+        return sum(one.weight for one in self.ingredients)
 
     def under(self, conditions: Conditions) -> PatternSource:
         """Return a source of the same spots under other conditions.
@@ -107,42 +111,41 @@ class PatternSource:
         return PatternSource(self.ingredients, self.grid, conditions, self.decoys)
 
     def batch(self, n: int, generator: torch.Generator) -> Batch:
-        """Return ``n`` patterns, drawn with ``generator``."""
-        c = self.conditions
-        n_decoys = (
-            int(torch.poisson(torch.tensor(float(n * c.decoys)), generator=generator))
-            if c.decoys
-            else 0
-        )
+        """Return ``n`` patterns, drawn with ``generator`` on its device."""
+        device = generator.device
+        mean = torch.tensor(float(n * self.conditions.decoys), device=device)
+        n_decoys = int(torch.poisson(mean, generator=generator)) if mean else 0
         n_decoys = min(n_decoys, n // 2)
         spots, kind = self._phases(n - n_decoys, generator)
         if n_decoys:
             spots = concatenated(spots, self._decoys(n_decoys, spots, generator))
             # A third of the decoys has no spots at all: half vacuum, half amorphous material.
             n_empty = (n_decoys + 2) // 3
-            other = torch.full((n_decoys,), self.n_phases + 2)
-            other[:n_empty] = self.n_phases + (torch.arange(n_empty) % 2)
+            other = torch.full((n_decoys,), self.n_phases + 2, device=device)
+            other[:n_empty] = self.n_phases + (torch.arange(n_empty, device=device) % 2)
             kind = torch.cat([kind, other])
         counts, mask, share = self._pattern(spots, kind, generator)
         return Batch(counts, mask, spots.orientation, kind, spots.thickness, share)
 
-    def batches(self, n: int, seed: int) -> Iterator[Batch]:
-        """Yield batches without end."""
-        generator = torch.Generator().manual_seed(seed)
+    def batches(self, n: int, seed: int, device: str | torch.device = "cpu") -> Iterator[Batch]:
+        """Yield batches without end, rendered on a device, where they stay."""
+        generator = torch.Generator(device).manual_seed(seed)
         while True:
             yield self.batch(n, generator)
 
     def _phases(self, n: int, generator: torch.Generator) -> tuple[Spots, Tensor]:
         """Return spots of the phases and which one, as the ingredients' weights say."""
         if len(self.ingredients) == 1:
-            return self._spots(self.library, n, generator), torch.zeros(n, dtype=torch.int64)
-        weights = torch.tensor([float(one.weight) for one in self.ingredients])
+            kind = torch.zeros(n, dtype=torch.int64, device=generator.device)
+            return self._spots(self.library, n, generator), kind
+        device = generator.device
+        weights = torch.tensor([float(one.weight) for one in self.ingredients], device=device)
         chosen = torch.multinomial(weights, n, replacement=True, generator=generator)
         parts, kinds = [], []
         for i, one in enumerate(self.ingredients):
             if count := int((chosen == i).sum()):
                 parts.append(self._spots(one.library, count, generator))
-                kinds.append(torch.full((count,), one.phase))
+                kinds.append(torch.full((count,), one.phase, device=device))
         like = next((part for part in parts if part.tilts is not None), parts[0])
         spots = (
             parts[0] if parts[0].tilts is not None else _with_discs_of(like, parts[0], generator)
@@ -150,7 +153,7 @@ class PatternSource:
         for part in parts[1:]:
             spots = concatenated(spots, _with_discs_of(like, part, generator))
         # Second grains come from the pattern before: of any phase.
-        order = torch.randperm(n, generator=generator)
+        order = torch.randperm(n, generator=generator, device=device)
         return Spots(*(x if x is None else x[order] for x in spots)), torch.cat(kinds)[order]
 
     def _spots(self, library: Library, n: int, generator: torch.Generator) -> Spots:
@@ -171,9 +174,7 @@ class PatternSource:
             return spots
         spots = _with_discs_of(like, spots, generator)
         # Uniform discs would give the decoys away.
-        factor = torch.exp(
-            _DECOY_STRUCTURE * torch.randn(spots.intensity.shape, generator=generator)
-        )
+        factor = torch.exp(_DECOY_STRUCTURE * _normal(spots.intensity.shape, generator))
         return spots._replace(intensity=spots.intensity * factor)
 
     def _disturbed(self, spots: Spots, generator: torch.Generator) -> Spots:
@@ -189,7 +190,7 @@ class PatternSource:
         factor = factor * (damped / strongest).clamp(min=1e-20) ** (power - 1)
         spread = aug.uniform(n, (0, c.intensity_spread), generator)
         spread = torch.where(aug.chance(n, 0.5, generator), spread, 0.0)[:, None]
-        factor = factor * torch.exp(spread * torch.randn(factor.shape, generator=generator))
+        factor = factor * torch.exp(spread * _normal(factor.shape, generator))
         return spots._replace(intensity=spots.intensity * factor[..., None])
 
     def _pattern(
@@ -198,7 +199,7 @@ class PatternSource:
         """Return counts per area and mask of spots seen through a microscope, and own shares."""
         c, n, k = self.conditions, len(spots.k), spots.k
         spread = aug.uniform(n, (0, c.position_spread), generator)[:, None, None]
-        k = k + spread * (2 * torch.rand(k.shape, generator=generator) - 1)
+        k = k + spread * (2 * torch.rand(k.shape, generator=generator, device=k.device) - 1)
         k, shift = aug.distort(k, c.center_error, c.scale_error, c.ellipticity, generator)
         content, sigma = self._rendered(spots._replace(k=k), generator)
         weight = aug.second_weight(n, c.overlap, _LARGEST_SECOND, generator)
@@ -213,7 +214,8 @@ class PatternSource:
         # Without spots, the direct beam is all there is.
         strength = aug.log_uniform(n, c.direct_beam, generator) * total.where(total > 0, 1.0)
         tail = aug.direct_beam_tail(shift, sigma, strength, self.grid)
-        counts, mask = self._exposure(content + tail * self._areas, is_vacuum, generator)
+        content = content + tail * aug.areas(self.grid, generator.device)
+        counts, mask = self._exposure(content, is_vacuum, generator)
         return counts, mask, 1 / (1 + weight)
 
     def _rendered(self, spots: Spots, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -226,15 +228,18 @@ class PatternSource:
         if spots.tilts is None:
             turn = aug.uniform(n, (0, math.pi / 3), generator)
             arrays = (spots.k, spots.intensity.sum(-1), sigma)
-            discs = {"disc_radius": radius.numpy(), "ring_turn": turn.numpy()}
+            discs = {"disc_radius": radius, "ring_turn": turn}
         else:
             intensity, tilts = _as_discs(spots, radius, self.library.disc_radius)
             # The discs' edges are sharper than Gaussian spots are wide.
             blur = torch.where(radius > 0, torch.minimum(sigma, 0.25 * radius), sigma)
             arrays = (spots.k, intensity, blur)
-            discs = {"disc_radius": radius.numpy(), "tilts": tilts.numpy()}
-        content = render_polar(*(x.numpy() for x in arrays), self.grid, **discs)
-        return torch.from_numpy(content), beam
+            discs = {"disc_radius": radius, "tilts": tilts}
+        return render_polar(*arrays, self.grid, **discs), beam
+
+
+def _normal(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    return torch.randn(shape, generator=generator, device=generator.device)
 
 
 def _with_discs_of(like: Spots, spots: Spots, generator: torch.Generator) -> Spots:
@@ -242,7 +247,8 @@ def _with_discs_of(like: Spots, spots: Spots, generator: torch.Generator) -> Spo
     if like.tilts is None or spots.tilts is not None:
         return spots
     n, n_tilts = len(spots.k), like.tilts.shape[1]
-    tilts = like.tilts[torch.randint(len(like.tilts), (n,), generator=generator)]
+    chosen = torch.randint(len(like.tilts), (n,), generator=generator, device=generator.device)
+    tilts = like.tilts[chosen]
     intensity = spots.intensity.expand(-1, -1, n_tilts) / n_tilts
     return spots._replace(intensity=intensity, tilts=tilts)
 

@@ -140,14 +140,23 @@ def fit_calibration(
     Parameters
     ----------
     network, target, sources, config
-        As of :func:`evaluate`; the patterns are others.
+        As of :func:`evaluate`; the patterns are others, in numbers as their settings are learnt.
     """
     from pyxem_cnn.targets.score_calibration import ScoreCalibration
 
     target.calibration = None
     held_out = [source for name, source in sources.items() if name != "train"]
-    n = math.ceil(config.validation_patterns / len(held_out))
-    parts = [predictions(network, target, s, n, _CALIBRATION_SEED) for s in held_out]
+    total = sum(source.weight for source in held_out)
+    parts = [
+        predictions(
+            network,
+            target,
+            source,
+            math.ceil(config.validation_patterns * source.weight / total),
+            _CALIBRATION_SEED,
+        )
+        for source in held_out
+    ]
     scores = np.concatenate([part.scores for part in parts])
     degrees = np.concatenate([part.degrees for part in parts])
     return ScoreCalibration.fit(scores, degrees <= _RIGHT)
@@ -177,14 +186,16 @@ def predictions(
     """
     import torch
 
+    from pyxem_cnn.datasets import Batch
     from pyxem_cnn.rotations import disorientation_angle
 
     device = next(network.parameters()).device
-    batches, blocks = source.batches(_BATCH, seed=seed), []
+    batches, blocks = source.batches(_BATCH, seed, device), []
     for _ in range(math.ceil(n / _BATCH)):
         batch = next(batches)
         with torch.no_grad():
-            outputs = network(batch.counts.to(device), batch.mask.to(device))
+            outputs = network(batch.counts, batch.mask)
+        batch = Batch(*(x.cpu() for x in batch))
         decoded = target.decode({key: value.cpu() for key, value in outputs.items()}, 1)
         found, phase = decoded.quaternions[:, 0], decoded.phase[:, 0]
         angle = torch.full((len(found),), math.inf)

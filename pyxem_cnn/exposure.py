@@ -38,7 +38,6 @@ class Exposure:
 
     def __init__(self, grid: PolarGrid, conditions: Conditions) -> None:
         self.grid, self.conditions = grid, conditions
-        self._areas = torch.as_tensor(grid.bin_areas, dtype=torch.float32)
 
     def __call__(
         self, content: Tensor, is_vacuum: Tensor, generator: torch.Generator
@@ -58,18 +57,19 @@ class Exposure:
         content = self._with_background(content, generator)
         mask = self._mask(len(content), generator)
         counts = self._counted(content * mask, is_vacuum, generator)
-        return counts * mask / self._areas, mask
+        return counts * mask / aug.areas(self.grid, counts.device), mask
 
     def _with_background(self, content: Tensor, generator: torch.Generator) -> Tensor:
         """Add diffuse scattering, a drawn share of all electrons."""
         c, n = self.conditions, len(content)
-        diffuse = aug.diffuse_background(n, self.grid, generator) * self._areas
+        diffuse = aug.diffuse_background(n, self.grid, generator)
+        diffuse = diffuse * aug.areas(self.grid, generator.device)
         bell = self._gaussian(n, generator)
         gaussian = aug.chance(n, c.gaussian_background, generator)
         diffuse = torch.where(gaussian[:, None, None], bell, diffuse)
         low, high = c.background
         # Mostly moderate, now and then nearly everything.
-        share = low + (high - low) * torch.rand(n, generator=generator) ** 2
+        share = low + (high - low) * aug.uniform(n, (0, 1), generator) ** 2
         share = torch.where(aug.chance(n, 0.2, generator), 0.0, share)[:, None, None]
         total = content.sum(dim=(1, 2), keepdim=True)
         # Patterns without spots consist of background alone.
@@ -79,10 +79,10 @@ class Exposure:
 
     def _gaussian(self, n: int, generator: torch.Generator) -> Tensor:
         """Return Gaussians around the direct beam, in counts per bin."""
-        radius = torch.as_tensor(self.grid.radii, dtype=torch.float32)
+        radius = aug.radius_and_azimuth(self.grid, generator.device)[0][:, 0]
         width = aug.log_uniform(n, self.conditions.gaussian_width, generator)[:, None]
         profile = torch.exp(-(radius**2 - radius[0] ** 2) / (2 * width**2))
-        return profile[..., None] * self._areas
+        return profile[..., None] * aug.areas(self.grid, generator.device)
 
     def _mask(self, n: int, generator: torch.Generator) -> Tensor:
         """Return where the detector measures."""
@@ -134,7 +134,8 @@ class Exposure:
         chosen = aug.chance(len(counts), self.conditions.saturated, generator).nonzero()[:, 0]
         if not len(chosen):
             return counts
-        largest = (counts[chosen] / self._areas).amax(dim=(1, 2)).clamp(min=1e-20)
+        area = aug.areas(self.grid, counts.device)
+        largest = (counts[chosen] / area).amax(dim=(1, 2)).clamp(min=1e-20)
         limit = largest * aug.uniform(len(chosen), (0.2, 1.0), generator)
-        counts[chosen] = aug.saturate(counts[chosen], limit, self._areas)
+        counts[chosen] = aug.saturate(counts[chosen], limit, area)
         return counts

@@ -141,6 +141,7 @@ def train(
     convergence_angle: float = 1.5,
     precession_angle: float | Sequence[float] = 0.0,
     thicknesses: tuple[float, float] = (200.0, 1000.0),
+    kinematic_share: float = 0.1,
     simulation: Any = None,
     config: TrainingConfig | None = None,
     conditions: Conditions | None = None,
@@ -174,6 +175,9 @@ def train(
         three quarters of its patterns are of the first.
     thicknesses
         Smallest and largest thickness of the specimen, angstrom.
+    kinematic_share
+        Share of kinematic patterns beside dynamical ones: models then read thin specimens and
+        what kinematic programs simulate, too.
     simulation
         A diffsims ``Simulation2D`` of one phase whose patterns are learnt instead of our own. It
         should cover the fundamental sector with at most 1 degree between neighbours; in-plane
@@ -219,6 +223,7 @@ def train(
         convergence_angle,
         precession_angle,
         thicknesses,
+        kinematic_share,
         n_held_out=4 * config.validation_patterns,
         show_progressbar=show_progressbar,
     )
@@ -298,7 +303,7 @@ class _Learner:
         import torch
 
         from pyxem_cnn._lightning import OrientationTask
-        from pyxem_cnn._torch import has_fast_bfloat16
+        from pyxem_cnn._torch import has_fast_bfloat16, resolve_device
         from pyxem_cnn.networks.azimuthal import AzimuthalConfig, AzimuthalNetwork
         from pyxem_cnn.targets.zone_in_plane import ZoneInPlaneTarget
 
@@ -317,7 +322,7 @@ class _Learner:
                     n_blocks=config.n_blocks,
                 )
             )
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = resolve_device()
         low = has_fast_bfloat16(device) if config.precision == "auto" else config.precision
         network.low_precision = low in (True, "bfloat16")
         return cls(network, target, OrientationTask(network, target, config))
@@ -345,15 +350,18 @@ def _finished(
     name: str | None,
 ) -> OrientationModel:
     """Measure the trained network on held-out patterns and make the model."""
+    from pyxem_cnn._torch import resolve_device
     from pyxem_cnn.evaluation import evaluate, fit_calibration
     from pyxem_cnn.model import ModelDescription, OrientationModel
     from pyxem_cnn.simulation.kinematic import KinematicSimulator
 
     config, library, grid = learner.module.config, libraries.first, libraries.grid
     if library.is_dynamical:
-        hashes = [one.library.sha256() for one in libraries.train]
+        dynamical = [one.library for one in libraries.train if one.library.is_dynamical]
+        hashes = [library.sha256() for library in dynamical]
         description = description | {"library_sha256": hashes}
-    network = learner.network.cpu().eval().requires_grad_(False)
+    device = resolve_device()
+    network = learner.network.to(device).eval().requires_grad_(False)
     network.low_precision = False
     fitted = replace(config, validation_patterns=8 * config.validation_patterns)
     learner.target.calibration = fit_calibration(network, learner.target, sources, fitted)
@@ -363,6 +371,7 @@ def _finished(
         for crystal in libraries.crystals
     ]
     metrics = evaluate(network, learner.target, sources, large, seed=1, simulators=simulators)
+    network.cpu()
     batch = next(sources["train"].batches(4, seed=config.seed + 2))
     angles = description["precession_angle"]
     return OrientationModel.build(

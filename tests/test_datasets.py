@@ -611,3 +611,15 @@ class TestDoses:
     def test_high_doses_stay(self):
         conditions = Conditions(electrons=(1e4, 1e5))
         assert conditions.eased(0) == conditions
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_patterns_of_a_gpu_are_of_the_same_kind():
+    """Other random numbers, the same statistics, and everything stays on the device."""
+    library = library_of("linio2")
+    source = PatternSource(library, GRID, Conditions().fitted_to(library, GRID))
+    own, other = (next(source.batches(400, 0, device)) for device in ("cpu", "cuda"))
+    assert all(field.device.type == "cuda" for field in other)
+    for a, b in ((own.counts, other.counts), (own.mask, other.mask)):
+        a, b = a.clamp(min=0).sum((1, 2)).log1p(), b.cpu().clamp(min=0).sum((1, 2)).log1p()
+        assert a.mean().item() == pytest.approx(b.mean().item(), abs=4 * a.std().item() / 20)

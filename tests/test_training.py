@@ -427,11 +427,25 @@ class TestBlochWaves:
         assert set(model.metadata["metrics"]) == {
             "10000 electrons",
             "10000 electrons, 0.4 deg precession",
+            "10000 electrons, kinematic",
         }
         files = sorted(path.name for path in (tmp_path / "both").iterdir())
         assert files == ["LiNiO2_300kV_0.4deg.h5", "LiNiO2_300kV_0deg.h5"]
         with pytest.raises(ValueError, match="a folder, for the libraries of several"):
             self.trained(library=tmp_path / "both" / files[0], precession_angle=(0, 0.4))
+
+    def test_kinematic_patterns_among_them(self, library):
+        """A share of what is learnt, and errors of their own; none where the share is 0."""
+        model = self.trained(library=library, kinematic_share=0.3)
+        assert model.metadata["training"]["kinematic_share"] == 0.3
+        assert "10000 electrons, kinematic" in model.metadata["metrics"]
+        without = self.trained(library=library, kinematic_share=0)
+        assert set(without.metadata["metrics"]) == {"10000 electrons"}
+
+    @pytest.mark.parametrize(("share", "words"), [(1, "simulator='kinematic'"), (1.5, "0 to 1")])
+    def test_impossible_shares(self, library, share, words):
+        with pytest.raises(ValueError, match=rf"kinematic_share.*{words}"):
+            self.trained(library=library, kinematic_share=share)
 
     @pytest.mark.parametrize(
         ("angle", "error", "told"),

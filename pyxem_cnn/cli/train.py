@@ -49,6 +49,10 @@ def train(
         tuple[float, float],
         typer.Option(metavar="MIN MAX", help="Range of the specimen's thickness in angstrom."),
     ] = (200.0, 1000.0),
+    kinematic_share: Annotated[
+        float,
+        typer.Option(min=0, max=0.99, help="Share of kinematic patterns beside dynamical ones."),
+    ] = 0.1,
     patterns: Annotated[
         int | None, typer.Option(min=1, help="Patterns to train on; more take longer.")
     ] = None,
@@ -58,6 +62,12 @@ def train(
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Highest learning rate; lower where a model is the start.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=2, help="Patterns of one step; more for a GPU, such as 512.")
+    ] = None,
+    blocks: Annotated[
+        int | None, typer.Option(min=1, help="Blocks of the network; more are slower and better.")
     ] = None,
     compiled: Annotated[
         bool | None,
@@ -91,7 +101,12 @@ def train(
         crystals = [read_cif(one) for one in cif]
         for crystal in crystals:
             console.print(Text.assemble(("Read ", "bold"), crystal.summary()))
-        options = {"n_patterns": patterns, "learning_rate": learning_rate}
+        options = {
+            "n_patterns": patterns,
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "n_blocks": blocks,
+        }
         options = {name: value for name, value in options.items() if value is not None}
         compiled = _has_compiler() if compiled is None else compiled
         angles = precession or [0.0]
@@ -103,6 +118,7 @@ def train(
             convergence_angle=convergence,
             precession_angle=angles if len(angles) > 1 else angles[0],
             thicknesses=thickness,
+            kinematic_share=kinematic_share,
             config=training.TrainingConfig(seed=seed, compiled=compiled, **options),
             start=start,
             name=name or path.stem,

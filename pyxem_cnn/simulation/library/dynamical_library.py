@@ -140,29 +140,46 @@ class DynamicalLibrary:
         n
             How many.
         generator
-            Source of random numbers.
+            Source of random numbers; the spots are on its device.
         """
         import torch
 
         from pyxem_cnn.simulation.library.spots import Spots, mirrored, turned
 
-        index = torch.randint(len(self), (n,), generator=generator).numpy()
-        layer = torch.randint(self.thickness.shape[1], (n,), generator=generator).numpy()
-        intensity = torch.from_numpy(self.intensity[index, layer].astype(np.float32))
+        device = generator.device
+        arrays = self._tensors(device)
+        index = torch.randint(len(self), (n,), generator=generator, device=device)
+        n_layers = self.thickness.shape[1]
+        layer = torch.randint(n_layers, (n,), generator=generator, device=device)
+        intensity = arrays["intensity"][index, layer].float()
         # Of unit incident beam in each direction: each of them is a part of the beam.
         intensity = intensity / intensity.shape[2]
         weakest = _WEAKEST * intensity.amax((1, 2), keepdim=True)
         spots = Spots(
-            torch.from_numpy(self.k[index]),
+            arrays["k"][index],
             intensity.where(intensity > weakest, 0.0),
-            torch.from_numpy(self.orientation[index]),
-            torch.from_numpy(self.thickness[index, layer]),
+            arrays["orientation"][index],
+            arrays["thickness"][index, layer],
             # A single direction gives uniform discs.
-            tilts=torch.from_numpy(self.tilts[index]) if intensity.shape[2] > 1 else None,
+            tilts=arrays["tilts"][index] if intensity.shape[2] > 1 else None,
         )
         if self._mirror is not None:
             spots = mirrored(spots, self._mirror, generator)
         return turned(spots, generator)
+
+    def _tensors(self, device: torch.device) -> dict[str, torch.Tensor]:
+        """Return the arrays that patterns are drawn from, on a device, where they stay."""
+        import torch
+
+        names = ("orientation", "thickness", "k", "tilts", "intensity")
+        if device not in self._on_devices:
+            tensors = {name: torch.from_numpy(getattr(self, name)).to(device) for name in names}
+            self._on_devices[device] = tensors
+        return self._on_devices[device]
+
+    @cached_property
+    def _on_devices(self) -> dict[torch.device, dict[str, torch.Tensor]]:
+        return {}
 
     @cached_property
     def _mirror(self) -> np.ndarray | None:

@@ -91,7 +91,7 @@ def mirrored(spots: Spots, rotation: np.ndarray, generator: torch.Generator) -> 
     chosen = aug.chance(len(spots.k), 0.5, generator)
     sign = torch.where(chosen[:, None, None], spots.k.new_tensor(_MIRROR), 1.0)
     orientation = multiply(spots.orientation, spots.orientation.new_tensor(TWO_FOLD_ABOUT_Y))
-    orientation = multiply(torch.as_tensor(rotation, dtype=orientation.dtype), orientation)
+    orientation = multiply(orientation.new_tensor(rotation), orientation)
     return spots._replace(
         k=spots.k * sign,
         tilts=None if spots.tilts is None else spots.tilts * sign,

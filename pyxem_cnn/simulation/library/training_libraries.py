@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pyxem_cnn._checks import check_choice, check_positive, check_type, given_expected
+from pyxem_cnn._checks import (
+    check_choice,
+    check_positive,
+    check_share,
+    check_type,
+    given_expected,
+)
 from pyxem_cnn.detector.polar import PolarGrid
 from pyxem_cnn.simulation.library.dynamical_library import DynamicalLibrary
 from pyxem_cnn.simulation.library.ingredient import Ingredient
@@ -37,7 +43,8 @@ _USUAL_SHARE = 3 / 4
 class Simulation(NamedTuple):
     """How patterns are simulated; angles in mrad and degrees, thicknesses in angstrom.
 
-    ``n_held_out`` is the number of held-out patterns: more zone axes are of no use.
+    ``kinematic_share`` is that of kinematic patterns beside dynamical ones. ``n_held_out`` is the
+    number of held-out patterns: more zone axes are of no use.
     """
 
     simulator: str = "bloch"
@@ -45,6 +52,7 @@ class Simulation(NamedTuple):
     convergence_angle: float = 1.5
     precession_angle: float | Sequence[float] = 0.0
     thicknesses: tuple[float, float] = (200.0, 1000.0)
+    kinematic_share: float = 0.0
     n_held_out: int = _HELD_OUT_ZONE_AXES
     show_progressbar: bool = False
 
@@ -189,20 +197,32 @@ def _of_simulation(
 def _kinematic(
     crystals: list[CrystalStructure], voltage: float, how: Simulation, grid: PolarGrid
 ) -> TrainingLibraries:
-    from pyxem_cnn.simulation.library.zone_axis_library import kinematic_library
-
     if how.library is not None:
         expected = "no library with simulator='kinematic': these spots take seconds"
         raise ValueError(given_expected("library", how.library, expected, "Leave it out."))
-    k_max = grid.k_max
-    train, held_out = [], []
-    for phase, crystal in enumerate(crystals):
-        train.append(Ingredient(kinematic_library(crystal, voltage, k_max=k_max), phase))
-        other = kinematic_library(crystal, voltage, k_max=k_max, n_zone_axes=2000, offset=0.37)
-        held_out.append(Ingredient(other, phase))
+    train, held_out = _kinematic_pairs(crystals, voltage, grid)
     n_zone_axes = sum(len(one.library) for one in train)
     description = {"simulation": "kinematic", "n_zone_axes": n_zone_axes}
     return TrainingLibraries(train, held_out, grid, description)
+
+
+def _kinematic_pairs(
+    crystals: list[CrystalStructure],
+    voltage: float,
+    grid: PolarGrid,
+    weight: float = 1.0,
+    setting: str = "",
+) -> tuple[list[Ingredient], list[Ingredient]]:
+    """Return kinematic libraries of all phases, to learn from and to measure on."""
+    from pyxem_cnn.simulation.library.zone_axis_library import kinematic_library
+
+    k_max, train, held_out = grid.k_max, [], []
+    for phase, crystal in enumerate(crystals):
+        own = kinematic_library(crystal, voltage, k_max=k_max)
+        other = kinematic_library(crystal, voltage, k_max=k_max, n_zone_axes=2000, offset=0.37)
+        train.append(Ingredient(own, phase, weight, setting))
+        held_out.append(Ingredient(other, phase, weight, setting))
+    return train, held_out
 
 
 def _dynamical(
@@ -213,6 +233,9 @@ def _dynamical(
         raise ValueError(given_expected("precession_angle", angles, "at least one angle"))
     for angle in angles:
         check_positive("precession_angle", angle, allow_zero=True, remedy="It is in degrees.")
+    if check_share("kinematic_share", how.kinematic_share) == 1:
+        remedy = "For kinematic patterns alone, pass simulator='kinematic'."
+        raise ValueError(given_expected("kinematic_share", 1, "a share below 1", remedy))
     many = len(crystals) * len(angles) > 1
     train, held_out = [], []
     for phase, crystal in enumerate(crystals):
@@ -227,7 +250,14 @@ def _dynamical(
                 (train, held_out), _pair(crystal, voltage, one, grid), strict=True
             ):
                 ingredients.append(Ingredient(library, phase, weight, setting))
-    return TrainingLibraries(train, held_out, grid, _description(train, held_out))
+    description = _description(train, held_out)
+    if how.kinematic_share:
+        # Each phase has a weight of 1 so far.
+        weight = how.kinematic_share / (1 - how.kinematic_share)
+        more = _kinematic_pairs(crystals, voltage, grid, weight, "kinematic")
+        train, held_out = train + more[0], held_out + more[1]
+    description["kinematic_share"] = how.kinematic_share
+    return TrainingLibraries(train, held_out, grid, description)
 
 
 def _share_of_setting(i: int, n: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,24 +79,39 @@ class ZoneAxisLibrary:
         n
             How many.
         generator
-            Source of random numbers.
+            Source of random numbers; the spots are on its device.
         """
         import torch
 
         from pyxem_cnn.simulation.library.spots import Spots, mirrored, turned
 
-        index = torch.randint(len(self), (n,), generator=generator).numpy()
-        error = None if self.with_shape_factor else self.spots.excitation_error[index]
+        device = generator.device
+        arrays = self._tensors(device)
+        index = torch.randint(len(self), (n,), generator=generator, device=device)
         spots = Spots(
-            torch.from_numpy(self.spots.k[index]),
-            torch.from_numpy(self.spots.intensity[index])[..., None],
-            torch.from_numpy(self.orientation[index]),
-            torch.full((n,), torch.nan),
-            excitation_error=None if error is None else torch.from_numpy(error),
+            arrays["k"][index],
+            arrays["intensity"][index][..., None],
+            arrays["orientation"][index],
+            torch.full((n,), torch.nan, device=device),
+            excitation_error=None if self.with_shape_factor else arrays["excitation_error"][index],
         )
         if self.mirror:
             spots = mirrored(spots, np.array([1.0, 0.0, 0.0, 0.0]), generator)
         return turned(spots, generator)
+
+    def _tensors(self, device: torch.device) -> dict[str, torch.Tensor]:
+        """Return the arrays that patterns are drawn from, on a device, where they stay."""
+        import torch
+
+        if device not in self._on_devices:
+            arrays = vars(self.spots) | {"orientation": self.orientation}
+            tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+            self._on_devices[device] = tensors
+        return self._on_devices[device]
+
+    @cached_property
+    def _on_devices(self) -> dict[torch.device, dict[str, torch.Tensor]]:
+        return {}
 
 
 def single_precision(spots: SpotList) -> SpotList:
