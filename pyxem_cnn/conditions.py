@@ -21,6 +21,9 @@ __all__ = ["Conditions"]
 # The lowest dose at the beginning of a training, and when it has come down.
 _FIRST_ELECTRONS, _EASED_UNTIL = 1e3, 0.3
 
+# Half the side of the smallest detector, against the largest radius of the grid.
+_SMALLEST_DETECTOR = 0.4
+
 # Ranges that are drawn evenly in the logarithm.
 _LOGARITHMIC = (
     "electrons",
@@ -163,7 +166,7 @@ class Conditions:
             relrod_width=_capped(self.relrod_width, 0.4 * slab),
             center_error=min(self.center_error, 0.15 * nearest),
             position_spread=min(self.position_spread, 0.02 * nearest),
-            half_width=(max(0.6 * grid.k_max, 1.8 * nearest), 1.8 * grid.k_max),
+            half_width=(max(_SMALLEST_DETECTOR * grid.k_max, 1.8 * nearest), 1.8 * grid.k_max),
         )
         return fitted._dynamical(library) if library.is_dynamical else fitted
 

@@ -488,7 +488,7 @@ class TestConditions:
         nearest = 3 / 14.19
         assert fitted.spot_sigma[1] <= 0.2 * nearest + 1e-6
         assert fitted.disc_radius[1] <= 0.4 * nearest + 1e-6
-        np.testing.assert_allclose(fitted.half_width, (0.6, 1.8))
+        np.testing.assert_allclose(fitted.half_width, (0.4, 1.8))
         for name in ("spot_sigma", "disc_radius", "relrod_width", "half_width"):
             low, high = getattr(fitted, name)
             assert 0 < low < high

@@ -41,7 +41,7 @@ def test_no_page_twice() -> None:
     assert len(LISTED) == len(set(LISTED))
 
 
-@pytest.mark.parametrize("name", ["demo", "map", "compare", "info"])
+@pytest.mark.parametrize("name", ["demo", "map", "compare", "info", "train"])
 def test_every_option_of_a_command_is_documented(name: str) -> None:
     import typer
 
