@@ -27,14 +27,14 @@ from bloch_crystals import CRYSTALS
 from peer_abtem import allowed_by_centring
 
 
-def simulated(name, orientations, n_tilts=7):
+def simulated(name, orientations, n_beams=32):
     """Return a small set of our own Bloch waves, at one thickness."""
     crystal, voltage, b_iso = CRYSTALS[name]()
     simulator = BlochWaveSimulator(
         crystal,
         accelerating_voltage=voltage,
-        n_beams=32,
-        n_tilts=n_tilts,
+        n_beams=n_beams,
+        n_tilts=7,
         thicknesses=(400.0,),
         debye_waller=b_iso,
     )
@@ -241,6 +241,16 @@ class TestIdealObserver:
         assert degrees_between(truth, back.orientations)[0] < 0.01
         tilted = ideal_search.scattered(truth, 0.5, 3, np.random.default_rng(0))
         assert (likelihood(scene, tilted, turns).value < at_truth.value[0] - 50).all()
+
+    def test_its_images_of_the_truth_are_those_of_the_set(self, silicon):
+        _, spots = simulated("Si", silicon.orientations, n_beams=96)
+        detector = images.Detector()
+        exposures = images.expose(spots, detector, seed=0)
+        same = IdealObserver(spots, detector, spacing=4).misfit(exposures)
+        assert ((same > -0.1) & (same < 1)).all()
+        # 32 beams in the patterns and 96 in the images.
+        exposures = images.expose(silicon, detector, seed=0)
+        assert (IdealObserver(silicon, detector, spacing=4).misfit(exposures) > 20).all()
 
     def test_right_on_our_own_patterns(self, silicon):
         few, detector = silicon.first(2), images.Detector()

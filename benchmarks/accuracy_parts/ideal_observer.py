@@ -101,6 +101,22 @@ class IdealObserver:
             for dose in zip(*answers, strict=True)
         ]
 
+    def misfit(self, exposures: Exposures) -> np.ndarray:
+        """Return log-likelihoods that the observer's images of the truth lack, shape (n,).
+
+        Of 10,000 electrons as they are expected, against the image that was exposed. Far more than
+        1 means that it is not ideal.
+        """
+        lacking = []
+        for i, (expected, truth) in enumerate(
+            zip(exposures.expected, self.spots.orientations, strict=True)
+        ):
+            scene = Scene.of(i, 1e4 * expected, self.spots, exposures, self.detector)
+            share = scene.counts / scene.counts.sum()
+            likely = self._likelihood(scene, truth[None], np.zeros(1))
+            lacking.append(scene.counts @ np.log(share) - likely.value[0])
+        return np.array(lacking)
+
     def _one(self, i: int, image, polar, candidates: np.ndarray, exposures: Exposures):
         """Return the answers for pattern i at one dose, without and with the truth."""
         denser = PolarLikelihood(self.spots, polar[None], self.spots.thicknesses[i], n_angles=1024)
