@@ -307,6 +307,11 @@ class TestReport:
         assert lines[2].startswith("| s | 1000 | a | 10 |")
         assert len({line.count("|") for line in lines}) == 1
 
+    def test_most_patterns_count(self):
+        few = [row | {"n": 5, "<5": 0.0} for row in self.rows]
+        averaged = report.average_over_seeds(self.rows)
+        assert report.average_over_seeds(few + self.rows + few) == averaged
+
     def test_csv_and_back(self, tmp_path):
         report.write_csv(self.rows, tmp_path / "a.csv")
         assert len((tmp_path / "a.csv").read_text().splitlines()) == 7
@@ -314,5 +319,5 @@ class TestReport:
 
     def test_figure(self):
         panels = figure.plot_shares(report.average_over_seeds(self.rows)).axes
-        assert [panel.get_title() for panel in panels] == ["s", ""]
+        assert [panel.get_title() for panel in panels] == ["s (10 patterns or more)", ""]
         assert [panel.lines[0].get_ydata().tolist() for panel in panels] == [[50, 75], [60, 85]]

@@ -20,10 +20,17 @@ error of the scores, 10 bins. thickness: median error, angstrom. ms: CPU time fo
 
 
 def average_over_seeds(rows: list[dict]) -> list[dict]:
-    """Return one row for each set, dose and method, figures averaged."""
+    """Return one row for each set, dose and method, figures averaged.
+
+    Where runs had different numbers of patterns, the ones with most count.
+    """
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[key] for key in KEYS), []).append(row)
+        group = groups.setdefault(tuple(row[key] for key in KEYS), [])
+        if group and row["n"] > group[0]["n"]:
+            group.clear()
+        if not group or row["n"] == group[0]["n"]:
+            group.append(row)
     return [
         group[0]
         | {name: sum(r[name] for r in group) / len(group) for name in FIGURES if name in group[0]}
