@@ -14,6 +14,8 @@ the same patterns. Others than networks:
     --templates 2 1          pyxem's template matching, so many degrees between templates
     --bloch-templates 1      the same with Bloch-wave templates
     --py4dstem PY4DSTEM_PYTHON  py4DSTEM's disc detection and matching
+    --twins                  how often noise makes the truth less likely than its nearest twin, a
+                             ceiling (0.1 s for each)
     --ideal 30               the ideal observer on the first 30 patterns, a ceiling (15 s for each)
 """
 
@@ -31,6 +33,7 @@ from accuracy_parts.abtem_files import read_abtem, simulate_with_abtem
 from accuracy_parts.crystals import crystal_named
 from accuracy_parts.figure import plot_shares
 from accuracy_parts.ideal_observer import IdealObserver
+from accuracy_parts.ideal_twins import nats_to_twins, right_against_twins
 from accuracy_parts.images import Detector, Exposures, count, expose
 from accuracy_parts.methods import Network, RefinedNetwork
 from accuracy_parts.own_sets import own_set
@@ -109,12 +112,28 @@ def run_set(spots: SpotSet, detector: Detector, options: argparse.Namespace) -> 
             for key, counts in zip(keys, images, strict=True):
                 figures = judge(spots, exposures.thickness, method(counts))
                 rows.append(key | {"method": method.name} | figures)
-        if options.ideal and spots.precession_angle:
+        if (options.ideal or options.twins) and spots.precession_angle:
             print(f"{spots.name}: the ideal observer knows no precession")
-        elif options.ideal:
+            continue
+        if options.twins:
+            rows += twin_rows(spots, detector, exposures, keys)
+        if options.ideal:
             few, shown = spots.first(options.ideal), exposures.first(options.ideal)
             observer = IdealObserver(few, detector, options.spacing)
             rows += ideal_rows(observer, shown, keys, [c[: options.ideal] for c in images])
+    return rows
+
+
+def twin_rows(
+    spots: SpotSet, detector: Detector, exposures: Exposures, keys: list[dict]
+) -> list[dict]:
+    """Return the rows of orientations that are likelier than their twins."""
+    nats = nats_to_twins(spots, exposures, detector)
+    rows = []
+    for key in keys:
+        share = right_against_twins(nats, key["electrons"])
+        found = {"n": len(spots), "<2": share, "<5": share}
+        rows.append(key | {"method": "ideal observer, truth against twins alone"} | found)
     return rows
 
 
@@ -151,6 +170,7 @@ def parse() -> argparse.Namespace:
     add("--templates", type=float, nargs="+", default=[], help="degrees between templates")
     add("--bloch-templates", type=float, nargs="+", default=[], help="degrees between them")
     add("--py4dstem", help="Python of an environment with py4DSTEM 0.14")
+    add("--twins", action="store_true", help="how often a twin is likelier than the truth")
     add("--ideal", type=int, default=0, help="patterns that the ideal observer looks at")
     add("--spacing", type=float, default=0.33, help="of its library, degrees")
     cache = Path(tempfile.gettempdir()) / "pyxem_cnn_accuracy"

@@ -19,10 +19,11 @@ from pyxem_cnn.rotations import (
 from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-from accuracy_parts import abtem_files, figure, ideal_search, images, report, scoring, spot_sets
+from accuracy_parts import abtem_files, figure, ideal_search, ideal_twins, images, report, scoring
 from accuracy_parts.crystals import crystal_named, is_same_phase, phase_in
 from accuracy_parts.ideal_likelihood import Likelihood, Scene
 from accuracy_parts.ideal_observer import IdealObserver
+from accuracy_parts.spot_sets import SpotSet
 from bloch_crystals import CRYSTALS
 from peer_abtem import allowed_by_centring
 
@@ -40,7 +41,7 @@ def simulated(name, orientations, n_beams=32):
     )
     found = simulator.calculate(orientations)
     n = len(orientations)
-    return found, spot_sets.SpotSet(
+    return found, SpotSet(
         name=name,
         crystal=crystal,
         voltage=voltage,
@@ -66,7 +67,7 @@ def silicon():
 
 class TestImages:
     def one_disc(self, k):
-        return spot_sets.SpotSet(
+        return SpotSet(
             name="one disc",
             crystal=CRYSTALS["Si"]()[0],
             voltage=200.0,
@@ -261,6 +262,33 @@ class TestIdealObserver:
         assert (scoring.degrees_off(few, helped.orientations) < 0.1).all()
         assert ((alone.score > 0) & (alone.score <= 1)).all()
         assert helped.thickness.tolist() == [400.0] * 2
+
+
+class TestTwins:
+    def test_on_a_zone_axis_noise_decides(self):
+        # On [123], half a turn about the beam changes no spot of the zeroth Laue zone.
+        zone = np.array([[1.0, 2, 3]]) / np.sqrt(14)
+        away = zone + [[0.2, 0, 0]]
+        _, spots = simulated("Si", with_zone_axis(np.concatenate([zone, away])), n_beams=96)
+        detector = images.Detector()
+        exposures = images.expose(spots, detector, seed=0)
+        nats = ideal_twins.nats_to_twins(spots, exposures, detector)
+        assert ideal_twins.right_against_twins(nats[:1], 100) < 95
+        assert ideal_twins.right_against_twins(nats[1:], 100) > 99
+        assert ideal_twins.right_against_twins(np.array([0.0, np.inf]), 100) == 75
+
+    def test_symmetry_is_no_twin(self):
+        crystal = CRYSTALS["Si"]()[0]
+        twins = ideal_twins.twins_of(crystal, np.array([1.0, 0, 0, 0]))
+        assert (scoring.degrees_apart(crystal, np.array([1.0, 0, 0, 0]), twins) > 2).all()
+
+    def test_chance_is_that_of_counted_electrons(self):
+        # Two pixels, of which the truth expects shares 0.5 and 0.5, the twin 0.55 and 0.45.
+        truth, twin, n = np.array([0.5, 0.5]), np.array([0.55, 0.45]), 400
+        counts = np.random.default_rng(0).multinomial(n, truth, 20_000)
+        wins = (counts @ np.log(truth / twin) > 0).mean()
+        nats = np.array([truth @ np.log(truth / twin)])
+        assert ideal_twins.right_against_twins(nats, n) == pytest.approx(100 * wins, abs=3)
 
 
 @pytest.mark.parametrize("name", ["LiNiO2", "Si", "Ti", "VO2"])

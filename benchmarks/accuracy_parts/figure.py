@@ -9,6 +9,7 @@ _LIMITS = (2, 5)
 _MARKERS = "osD^vP*X"
 _MATCHING = ("pyxem", "py4DSTEM")
 _IDEAL = "ideal observer"
+_TWINS = f"{_IDEAL}, truth against twins alone"
 _BAND = f"{_IDEAL}, own search to truth known"
 
 
@@ -35,7 +36,7 @@ def plot_shares(rows: list[dict]) -> Figure:
         column[-1].set_xlabel("electrons outside the direct beam")
     for limit, panel in zip(_LIMITS, panels[:, 0], strict=True):
         panel.set_ylabel(f"orientations within {limit}° (%)")
-    _add_legend(figure, panels[0], [*styles, _BAND])
+    _add_legend(figure, panels[0], [*styles, _TWINS, _BAND])
     return figure
 
 
@@ -63,6 +64,9 @@ def _draw(panel: Axes, rows: list[dict], name: str, styles: dict[str, dict]) -> 
     if doses:
         _, helped = _curve(rows, f"{_IDEAL}, truth among its candidates", name)
         panel.fill_between(doses, found, helped, color="0.8", alpha=0.6, label=_BAND, zorder=0)
+    doses, shares = _curve(rows, _TWINS, name)
+    if doses:
+        panel.plot(doses, shares, "k:", label=_TWINS)
     panel.set(xscale="log", ylim=(0, 102))
     panel.set_xticks(ticks := sorted({row["electrons"] for row in rows}))
     panel.set_xticklabels([f"{tick:,.0f}" for tick in ticks])

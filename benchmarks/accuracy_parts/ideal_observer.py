@@ -25,22 +25,17 @@ from accuracy_parts.ideal_search import (
     polar_counts,
     scattered,
 )
+from accuracy_parts.ideal_twins import twins_of
 from accuracy_parts.images import Detector, Exposures
 from accuracy_parts.scoring import Found
 from accuracy_parts.spot_sets import SpotSet
-from pyxem_cnn.rotations import (
-    disorientation_angle,
-    from_rotation_vector,
-    multiply,
-    zone_axis,
-)
-from pyxem_cnn.simulation.bloch_waves.beam_selection import low_index_zones
+from pyxem_cnn.rotations import disorientation_angle, from_rotation_vector, multiply
 
 _CLUSTER, _RIGHT = np.deg2rad(3.0), np.deg2rad(5.0)
 # Denser and denser around the likeliest of the library, in polar bins: around how many, how far
 # (as a share of the library's spacing), and how many orientations around each.
 _DENSER = ((24, 0.7, 12), (10, 0.25, 12), (5, 0.1, 12))
-_N_CLUSTERS, _N_TWINS = 4, 3
+_N_CLUSTERS = 4
 # On pixels: random tilts and in-plane steps of each round, degrees.
 _ROUNDS = ((0.03, 0.1), (0.015, 0.05), (0.007, 0.02))
 _TRIES = 6
@@ -127,16 +122,10 @@ class IdealObserver:
             candidates = denser.search(around, n_best=100, with_mirrored=False).orientations[0]
         scene = Scene.of(i, image, self.spots, exposures, self.detector)
         truth = self.spots.orientations[i]
+        known = np.concatenate([truth[None], twins_of(self.spots.crystal, truth)])
         found = self._refined(scene, self._apart(candidates, _N_CLUSTERS))
-        helped = found + self._refined(scene, np.concatenate([truth[None], self._twins(truth)]))
+        helped = found + self._refined(scene, known)
         return self._decide(found), self._decide(helped)
-
-    def _twins(self, truth: np.ndarray) -> np.ndarray:
-        """Return the truth turned by half a turn about the zone axes nearest to the beam."""
-        zones = low_index_zones(self.spots.crystal)
-        zones = zones / np.linalg.norm(zones, axis=1, keepdims=True)
-        nearest = zones[np.argsort(-np.abs(zones @ zone_axis(truth)))[:_N_TWINS]]
-        return multiply(np.pad(nearest, ((0, 0), (1, 0))), truth)
 
     def _apart(self, candidates: np.ndarray, n: int) -> np.ndarray:
         """Return the first n candidates that are further than 3 degrees from each other."""

@@ -10,6 +10,7 @@ from half_turn import TURN_ABOUT_BEAM
 from accuracy_parts.spot_sets import SpotSet
 from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.metrics import TWIN_DIFFERENCE, expected_calibration_error
+from pyxem_cnn.phases import CrystalStructure
 from pyxem_cnn.rotations import disorientation_angle, multiply
 from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
 from pyxem_cnn.simulation.rendering import render_polar
@@ -44,12 +45,16 @@ class Found:
 
 def degrees_off(spots: SpotSet, found: np.ndarray, turned: bool = False) -> np.ndarray:
     """Return disorientations in degrees modulo the Laue group; with `turned`, a half turn too."""
-    symmetry = spots.crystal.symmetry_quaternions()
-    angle = disorientation_angle(spots.orientations, found, symmetry)
+    angle = degrees_apart(spots.crystal, spots.orientations, found)
     if turned:
         other = multiply(spots.orientations, TURN_ABOUT_BEAM)
-        angle = np.minimum(angle, disorientation_angle(other, found, symmetry))
-    return np.where(np.isnan(angle), np.inf, np.rad2deg(angle))
+        angle = np.minimum(angle, degrees_apart(spots.crystal, other, found))
+    return np.where(np.isnan(angle), np.inf, angle)
+
+
+def degrees_apart(crystal: CrystalStructure, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return disorientations in degrees modulo the Laue group."""
+    return np.rad2deg(disorientation_angle(one, other, crystal.symmetry_quaternions()))
 
 
 def modulo_dynamical_twins(
