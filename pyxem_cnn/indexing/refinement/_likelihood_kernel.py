@@ -174,13 +174,16 @@ def compare_patterns(
 
 @numba.njit(nogil=True, fastmath=True, cache=True)
 def _weighted_products(counts, area, share, images, steps, scale, background, matrix, vector):
-    """Fill the normal equations of what the images stand for and the scale, (5, 5) and (5,).
+    """Fill the normal equations of what the n images stand for, the scale of spots as the last.
 
-    The background of each ring is eliminated. Only the lower triangle is filled.
+    ``images[0]`` is the pattern, the others are what it becomes by each of n - 1 ``steps``;
+    ``matrix`` (n, n), ``vector`` (n,). The background of each ring is eliminated. Only the lower
+    triangle is filled.
     """
     n_rings, n_bins = counts.shape
-    products, mixed, rests = np.empty((5, 5)), np.empty(5), np.empty(5)
-    values = np.empty(5)
+    n = images.shape[0]
+    products, mixed, rests = np.empty((n, n)), np.empty(n), np.empty(n)
+    values = np.empty(n)
     matrix[:], vector[:] = 0, 0
     for r in range(n_rings):
         products[:], mixed[:], rests[:] = 0, 0, 0
@@ -189,23 +192,23 @@ def _weighted_products(counts, area, share, images, steps, scale, background, ma
             continue
         for j in range(n_bins):
             a = area[r, j]
-            values[4] = images[0, r, j] * share[r, j]
-            value = scale * values[4] + background[r] * a
+            values[n - 1] = images[0, r, j] * share[r, j]
+            value = scale * values[n - 1] + background[r] * a
             w = 1 / max(value, 1e-30)
             rest = counts[r, j] - value
             aa += w * a * a
             ab += w * a * rest
-            for c in range(4):
+            for c in range(n - 1):
                 change = (images[c + 1, r, j] - images[0, r, j]) / steps[c]
                 values[c] = scale * change * share[r, j]
-            for c in range(5):
+            for c in range(n):
                 mixed[c] += w * a * values[c]
                 rests[c] += w * rest * values[c]
                 for d in range(c + 1):
                     products[c, d] += w * values[c] * values[d]
         if aa <= 0:
             continue
-        for c in range(5):
+        for c in range(n):
             vector[c] += rests[c] - mixed[c] * ab / aa
             for d in range(c + 1):
                 matrix[c, d] += products[c, d] - mixed[c] * mixed[d] / aa
@@ -221,6 +224,15 @@ def _turned(points, angle, out):
 
 
 @numba.njit(nogil=True, cache=True)
+def _distorted(points, which, amount, out):
+    """Write points (n, 2) into ``out``, moved along x (0) or y (1), or away from the middle (2)."""
+    for i in range(points.shape[0]):
+        stretch = 1 + amount if which == 2 else 1.0
+        out[i, 0] = stretch * points[i, 0] + (amount if which == 0 else 0.0)
+        out[i, 1] = stretch * points[i, 1] + (amount if which == 1 else 0.0)
+
+
+@numba.njit(nogil=True, cache=True)
 def normal_equations(
     counts, area, share, which, k, intensity, offset, turned, steps, sigma, k_min, step, table,
     left, right, gain
@@ -229,32 +241,37 @@ def normal_equations(
 
     ``k`` (n, 3, S, 2) and ``intensity`` (n, 3, 2, S, J) are simulations at the orientation, tilted
     about x and tilted about y, each at the depth and a little deeper. ``turned`` is a small angle
-    by which the pattern is turned in the plane for its derivative, and ``steps`` (4,) what the
-    others were moved by. ``left`` (n, 4, 4) and ``right`` (n, 4) are for tilts, turn and depth:
-    scale and background are eliminated.
+    by which the pattern is turned in the plane for its derivative, and ``steps`` (N,) what the
+    others were moved by: two tilts, the turn, the depth, and, where there are seven, the centre
+    along x and y and the stretch. ``left`` (n, N, N) and ``right`` (n, N) are for these: the scale
+    of the spots and the background are eliminated.
     """
     n_rings, n_bins = counts.shape[1:]
-    images = np.empty((5, n_rings, n_bins), dtype=np.float32)
+    n = steps.shape[0]
+    images = np.empty((n + 1, n_rings, n_bins), dtype=np.float32)
     profile = np.empty(n_bins + 1, dtype=np.float32)
     background = np.empty(n_rings)
-    k_turned, offset_turned = np.empty_like(k[0, 0]), np.empty_like(offset)
+    k_moved, offset_turned = np.empty_like(k[0, 0]), np.empty_like(offset)
     _turned(offset, turned, offset_turned)
-    matrix, vector = np.empty((5, 5)), np.empty(5)
+    matrix, vector = np.empty((n + 1, n + 1)), np.empty(n + 1)
     for i in range(k.shape[0]):
         p, base = which[i], intensity[i, 0, 0]
-        _turned(k[i, 0], turned, k_turned)
         _render(images[0], k[i, 0], base, offset, sigma, k_min, step, table, profile)
         _render(images[1], k[i, 1], intensity[i, 1, 0], offset, sigma, k_min, step, table, profile)
         _render(images[2], k[i, 2], intensity[i, 2, 0], offset, sigma, k_min, step, table, profile)
-        _render(images[3], k_turned, base, offset_turned, sigma, k_min, step, table, profile)
+        _turned(k[i, 0], turned, k_moved)
+        _render(images[3], k_moved, base, offset_turned, sigma, k_min, step, table, profile)
         _render(images[4], k[i, 0], intensity[i, 0, 1], offset, sigma, k_min, step, table, profile)
+        for c in range(4, n):
+            _distorted(k[i, 0], c - 4, steps[c], k_moved)
+            _render(images[c + 1], k_moved, base, offset, sigma, k_min, step, table, profile)
         scale, gain[i] = _fit(counts[p], area[p], share[p], images[0], background)
         _weighted_products(
             counts[p], area[p], share[p], images, steps, scale, background, matrix, vector
         )
-        last = max(matrix[4, 4], 1e-30)
-        for c in range(4):
-            right[i, c] = vector[c] - matrix[4, c] * vector[4] / last
+        last = max(matrix[n, n], 1e-30)
+        for c in range(n):
+            right[i, c] = vector[c] - matrix[n, c] * vector[n] / last
             for d in range(c + 1):
-                left[i, c, d] = matrix[c, d] - matrix[4, c] * matrix[4, d] / last
+                left[i, c, d] = matrix[c, d] - matrix[n, c] * matrix[n, d] / last
                 left[i, d, c] = left[i, c, d]

@@ -47,14 +47,14 @@ def _gain(found, background, light, n):
 
 @numba.njit(nogil=True, fastmath=True, cache=True)
 def score_nodes(
-    counts, background, caught, which, node, turn, turns, radius, azimuth, intensity, k_min, step,
-    out
+    counts, background, caught, distortion, which, node, turn, turns, radius, azimuth, intensity,
+    k_min, step, out
 ):  # fmt: skip
     """Write log-likelihoods above the background alone into ``out`` (n, n_turns, T).
 
     Of n pairs of a pattern ``which`` and a library's entry ``node``, turned by ``turn`` and each of
     ``turns`` (radians). ``radius`` and ``azimuth`` (N, S) and ``intensity`` (N, T, S) are those of
-    the entries.
+    the entries. ``distortion`` (patterns, 3) moves their spots: centre along x and y, and stretch.
     """
     n_rings, n_bins = counts.shape[1:]
     arc = 2 * math.pi / n_bins
@@ -64,13 +64,19 @@ def score_nodes(
     spot = np.empty(n_spots, dtype=np.int64)
     for i in range(which.shape[0]):
         p, q = which[i], node[i]
+        shift_x, shift_y, stretch = distortion[p, 0], distortion[p, 1], 1 + distortion[p, 2]
         for w in range(turns.shape[0]):
             n = 0
             for s in range(n_spots):
-                row = (radius[q, s] - k_min) / step - 0.5
+                angle, distance = azimuth[q, s] + turn[i] + turns[w], radius[q, s]
+                cos, sin = math.cos(angle), math.sin(angle)
+                # To first order: centres are off by much less than spots are far away.
+                angle += (shift_y * cos - shift_x * sin) / max(distance, 1e-6)
+                distance = stretch * distance + shift_x * cos + shift_y * sin
+                row = (distance - k_min) / step - 0.5
                 if row < -0.5 or row > n_rings - 0.5:
                     continue
-                column = (azimuth[q, s] + turn[i] + turns[w]) / arc
+                column = angle / arc
                 expected = _between(background[p], row, column)
                 if expected <= 0:
                     continue

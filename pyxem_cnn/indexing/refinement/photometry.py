@@ -26,11 +26,14 @@ class ApertureMaps(NamedTuple):
         What of them is the ring's background, same shape; 0 where too much is masked.
     of_bins
         The background of the bins themselves, same shape.
+    distortion
+        Centre along x and y, 1/angstrom, and stretch of each pattern, shape (n, 3).
     """
 
     counts: np.ndarray
     background: np.ndarray
     of_bins: np.ndarray
+    distortion: np.ndarray
 
 
 class Apertures:
@@ -88,7 +91,8 @@ class Apertures:
         background = uniform * level
         background[seen < 0.6 * self._ideal[:, None]] = 0
         parts = (np.maximum(found, 0), np.maximum(background, 0), flat * level)
-        return ApertureMaps(*(part.astype(np.float32) for part in parts))
+        maps = (part.astype(np.float32) for part in parts)
+        return ApertureMaps(*maps, np.zeros((len(counts), 3)))
 
 
 def _level(found: np.ndarray, uniform: np.ndarray) -> np.ndarray:

@@ -24,6 +24,8 @@ __all__ = ["Found", "PhaseSearch"]
 _TURNS = np.linspace(-1, 1, 5)
 # Depths of one orientation that are tried further.
 _PEAKS = 2
+# Given orientations, depths (as quantiles) and steps of the fits that centres are found by.
+_N_LOCATED, _LOCATED_DEPTHS, _LOCATED_STEPS = 2, (0.25, 0.75), 3
 
 
 class Found(NamedTuple):
@@ -101,7 +103,7 @@ class PhaseSearch:
             How far and how finely.
         """
         return cls(
-            LocalFit(source, grid, spot_sigma),
+            LocalFit(source, grid, spot_sigma, (settings.center_error, settings.scale_error)),
             Nodes(source.smoother(settings.spacing), settings.spacing),
             Nodes(source.denser(), settings.fine_spacing),
             settings,
@@ -159,9 +161,11 @@ class PhaseSearch:
         is_own = place == 0
         everything = np.arange(len(pattern))
         radius = s.search_radius
+        distortion = self._distortion(data, pattern, sector, number)
+        maps = maps._replace(distortion=distortion)
         which, start = self._tried(maps, pattern, everything, sector, self.nodes, radius, radius)
         chosen = _chosen(pattern[which], which, is_own[which], start.gain, 2 * s.n_starts, 3)
-        which, start = which[chosen], Fits(*(array[chosen] for array in start))
+        which, start = which[chosen], start.at(chosen)
         which, start = self._tried(
             maps, pattern, which, start.quaternions, self.fine, 0.65 * s.spacing, radius / 3
         )
@@ -169,13 +173,39 @@ class PhaseSearch:
         which, start = self._deep(data, maps, pattern, which[chosen], start.quaternions[chosen])
         for n_starts, of_each, n_steps in ((2 * s.n_starts, 4, 2), (s.n_starts, 2, s.n_steps)):
             chosen = _chosen(pattern[which], which, is_own[which], start.gain, n_starts, of_each)
-            which, start = which[chosen], Fits(*(array[chosen] for array in start))
+            which, start = which[chosen], start.at(chosen)
             start = self.fit(data, pattern[which], start, n_steps)
         back = multiply(conjugate(operations[which]), start.quaternions)
         return _by_pattern(
             len(quaternions), pattern[which], start._replace(quaternions=back),
             (origin[which], self.twins.is_twin[place[which]]),
         )  # fmt: skip
+
+    def _distortion(
+        self, data: BinnedCounts, pattern: np.ndarray, sector: np.ndarray, number: np.ndarray
+    ) -> np.ndarray:
+        """Return centre and stretch of every pattern, shape (patterns, 3).
+
+        As the best of the first given orientations has them: twins share the places of their spots.
+        """
+        distortion = np.zeros((len(data.counts), 3))
+        if not self.fit.is_free:
+            return distortion
+        first = np.flatnonzero(number < _N_LOCATED * len(self.twins.is_twin))
+        first = first[number[first] % len(self.twins.is_twin) == 0]
+        depths = np.quantile(self.nodes.source.depths, _LOCATED_DEPTHS)
+        which = np.repeat(first, len(depths))
+        start = Fits(
+            sector[which],
+            np.tile(depths, len(first)),
+            np.full(len(which), -np.inf),
+            np.zeros((len(which), 3)),
+        )
+        fits = self.fit(data, pattern[which], start, _LOCATED_STEPS)
+        # The likeliest of each pattern is written last.
+        order = np.argsort(fits.gain, kind="stable")
+        distortion[pattern[which[order]]] = fits.distortion[order]
+        return distortion
 
     def _deep(
         self,
@@ -189,13 +219,15 @@ class PhaseSearch:
         depths = np.broadcast_to(
             self.fine.source.depths, (len(which), len(self.fine.source.depths))
         )
-        gain = self.fit.gain_on(data, maps.of_bins, pattern[which], quaternions, depths)
+        distortion = maps.distortion[pattern[which]]
+        gain = self.fit.gain_on(data, maps.of_bins, pattern[which], quaternions, depths, distortion)
         around = np.pad(gain, ((0, 0), (1, 1)), constant_values=-np.inf)
         peaks = (gain >= around[:, :-2]) & (gain >= around[:, 2:])
         order = np.argsort(np.where(peaks, -gain, np.inf), axis=1)[:, :_PEAKS]
         row, place = np.nonzero(np.take_along_axis(peaks, order, 1))
         column = order[row, place]
-        return which[row], Fits(quaternions[row], depths[row, column], gain[row, column])
+        starts = quaternions[row], depths[row, column], gain[row, column], distortion[row]
+        return which[row], Fits(*starts)
 
     def _tried(
         self,
@@ -221,15 +253,16 @@ class PhaseSearch:
         score = np.empty((len(of), len(turns), len(depths)))
         grid = self.fit.grid
         score_nodes(
-            maps.counts, maps.background, self.apertures.caught, pattern[which[of]], rows, turn,
-            turns, *spots, grid.k_min, grid.radial_step, score
+            maps.counts, maps.background, self.apertures.caught, maps.distortion,
+            pattern[which[of]], rows, turn, turns, *spots, grid.k_min, grid.radial_step, score
         )  # fmt: skip
         flat = score.reshape(len(of), -1)
         best = flat.argmax(1)
         turned, deep = np.divmod(best, len(depths))
         # Pattern turned by w: O Rz(-w).
         quaternions = multiply(nodes.quaternions[node], about_z(-(turn + turns[turned])))
-        return which[of], Fits(quaternions, depths[deep], flat[np.arange(len(best)), best])
+        gain, distortion = flat[np.arange(len(best)), best], maps.distortion[pattern[which[of]]]
+        return which[of], Fits(quaternions, depths[deep], gain, distortion)
 
 
 def _chosen(

@@ -37,6 +37,10 @@ class RefinementSettings:
     spot_sigma
         Standard deviation of the point spread, 1/angstrom; of spots, where the beam is parallel. By
         default, it is fitted to a sample of the patterns.
+    center_error, scale_error
+        Standard deviations of the beam's place along an axis, 1/angstrom, and of the scale, a
+        share: both are fitted for each pattern, since they are never known exactly. 0 for either
+        keeps them as the geometry has them.
     model_error
         Part of the log-likelihood that errors of the simulation may amount to: what two
         orientations differ by less does not tell them apart.
@@ -53,6 +57,8 @@ class RefinementSettings:
     thicknesses: tuple[float, float] = (200.0, 1000.0)
     n_thicknesses: int = 9
     spot_sigma: float | None = None
+    center_error: float = 0.005
+    scale_error: float = 0.005
     model_error: float = 0.005
     n_beams: int = 64
     n_tilts: int = 7
@@ -63,7 +69,8 @@ class RefinementSettings:
             check_positive(name, getattr(self, name), remedy="It is in degrees.")
         for name in ("n_starts", "n_steps", "n_thicknesses", "n_beams", "n_tilts"):
             check_positive(name, getattr(self, name), integer=True)
-        check_positive("model_error", self.model_error, allow_zero=True)
+        for name in ("center_error", "scale_error", "model_error"):
+            check_positive(name, getattr(self, name), allow_zero=True)
         if self.spot_sigma is not None:
             check_positive("spot_sigma", self.spot_sigma, remedy="It is in 1/angstrom.")
         if self.fine_spacing > self.spacing or self.spacing > self.search_radius:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -5,7 +7,7 @@ from scipy.optimize import minimize
 from pyxem_cnn.detector.grids import PolarGrid
 from pyxem_cnn.indexing.refinement.local_fit import BinnedCounts, Fits, LocalFit
 from pyxem_cnn.indexing.refinement.spot_sources import KinematicSource
-from pyxem_cnn.rotations import from_rotation_vector, multiply, random_quaternions
+from pyxem_cnn.rotations import conjugate, from_rotation_vector, multiply, random_quaternions
 from pyxem_cnn.simulation.rendering import render_polar
 from tests._crystals import crystal
 
@@ -63,7 +65,9 @@ def test_gradient_and_curvature_are_those_of_the_likelihood(fit, rng) -> None:
     data = as_data(expected_counts(fit, q, 0.01))
     start = multiply(q, from_rotation_vector(np.tile([0.0006, -0.0004, 0.002], (3, 1))))
     which = np.arange(3)
-    left, right, gain = fit._equations(data, which, Fits(start, depth, np.zeros(3)))
+    left, right, gain = fit._equations(
+        data, which, Fits(start, depth, np.zeros(3), np.zeros((3, 3)))
+    )
     assert gain == pytest.approx(fit.likelihood(data, which, start, depth[:, None])[:, 0], rel=1e-5)
     for axis, step in enumerate((2e-4, 2e-4, 1e-3)):
         sides = [
@@ -122,7 +126,53 @@ def test_fit_leads_back(fit, rng) -> None:
     data = as_data(expected_counts(fit, q, 0.01))
     start = multiply(q, from_rotation_vector(np.tile(np.deg2rad([0.06, -0.05, 0.5]), (4, 1))))
     which = np.arange(4)
-    fits = fit(data, which, Fits(start, np.full(4, 0.013), np.zeros(4)), 8)
+    fits = fit(data, which, Fits(start, np.full(4, 0.013), np.zeros(4), np.zeros((4, 3))), 8)
     turn = multiply(q * [1, -1, -1, -1], fits.quaternions)
     assert np.rad2deg(2 * np.linalg.norm(turn[:, 1:], axis=1)).max() < 0.03
     assert fits.depths == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.fixture
+def free(fit):
+    return replace(fit, geometry_error=(0.02, 0.015))
+
+
+def test_gradient_of_centre_and_stretch(fit, free, rng) -> None:
+    q, depth = random_quaternions(3, rng), np.full((3, 1), 0.01)
+    data, which = as_data(expected_counts(fit, q, 0.01)), np.arange(3)
+    here = np.tile([0.006, -0.004, 0.005], (3, 1))
+    left, right, gain = free._equations(data, which, Fits(q, depth[:, 0], np.zeros(3), here))
+
+    def probability(distortion):
+        found = free.likelihood(data, which, q, depth, distortion)[:, 0]
+        error = np.array([0.02, 0.02, 0.015])
+        return found - np.square(distortion / error).sum(1) / 2
+
+    assert gain == pytest.approx(probability(here), rel=1e-5)
+    for axis in range(3):
+        step = 1e-3 * np.eye(3)[axis]
+        numeric = (probability(here + step) - probability(here - step)) / 2e-3
+        scale = np.sqrt(left[:, 4 + axis, 4 + axis])
+        assert right[:, 4 + axis] / scale == pytest.approx(numeric / scale, abs=0.6)
+
+
+def test_centre_and_stretch_are_found(fit, free, rng) -> None:
+    """And the orientation with them, which it is not where the geometry is taken for right."""
+    q, depth, which = random_quaternions(4, rng), np.full(4, 0.01), np.arange(4)
+    truth = np.tile([0.015, -0.012, 0.015], (4, 1))
+    k, intensity, _ = fit.source.calculate(q, depth[:, None])
+    k = (1 + truth[:, None, 2:]) * k + truth[:, None, :2]
+    spots = render_polar(k, intensity[:, 0, :, 0], np.full(4, SIGMA), GRID)
+    spots *= 4000 / spots.sum(axis=(1, 2), keepdims=True)
+    data = as_data((spots + 0.5 * GRID.bin_areas).astype(np.float32))
+    turned = multiply(q, from_rotation_vector(np.tile(np.deg2rad([0.06, -0.05, 0.5]), (4, 1))))
+    start = Fits(turned, np.full(4, 0.013), np.zeros(4), np.zeros((4, 3)))
+    fits, stiff = free(data, which, start, 10), fit(data, which, start, 10)
+    assert fits.distortion == pytest.approx(truth, abs=2e-3)
+    assert not stiff.distortion.any()
+    off = [
+        2 * np.linalg.norm(multiply(conjugate(q), x.quaternions)[:, 1:], axis=1)
+        for x in (fits, stiff)
+    ]
+    assert np.rad2deg(off[0]).max() < 0.05
+    assert np.rad2deg(np.median(off[1])) > 2 * np.rad2deg(np.median(off[0]))

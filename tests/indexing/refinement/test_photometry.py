@@ -57,18 +57,29 @@ def test_masked_apertures_have_no_background(apertures) -> None:
     assert np.all(maps.background[0, 8, 60:90] > 0)
 
 
-def test_score_finds_turn_and_depth(apertures) -> None:
+@pytest.mark.parametrize("distortion", [(0, 0, 0), (0.02, -0.015, 0.02)])
+def test_score_finds_turn_and_depth(apertures, distortion) -> None:
     generator = np.random.default_rng(1)
     radius, azimuth = generator.uniform(0.25, 1.1, (2, 12)), generator.uniform(0, 6.2, (2, 12))
     intensity = generator.uniform(0, 1, (2, 3, 12)).astype(np.float32)
     angle = azimuth[1] + 0.04
     k = np.stack([radius[1] * np.cos(angle), radius[1] * np.sin(angle)], axis=-1)
+    k = (1 + distortion[2]) * k + np.array(distortion[:2])
     counts = spots(k, 3000 * intensity[1, 2]) + (200 * GRID.bin_areas).astype(np.float32)
     maps = apertures(counts, np.ones_like(counts))
     turns = np.array([-0.12, -0.06, 0.0, 0.06, 0.12])
     out = np.zeros((2, 5, 3))
     score_nodes(
-        maps.counts, maps.background, apertures.caught, np.zeros(2, int), np.arange(2),
-        np.full(2, -0.02), turns, radius, azimuth, intensity, GRID.k_min, GRID.radial_step, out
+        maps.counts, maps.background, apertures.caught, np.array([distortion], dtype=float),
+        np.zeros(2, int), np.arange(2), np.full(2, -0.02), turns, radius, azimuth, intensity,
+        GRID.k_min, GRID.radial_step, out
     )  # fmt: skip
     assert np.unravel_index(out.argmax(), out.shape) == (1, 3, 2)
+    if any(distortion):
+        known = out.max()
+        score_nodes(
+            maps.counts, maps.background, apertures.caught, np.zeros((1, 3)), np.zeros(2, int),
+            np.arange(2), np.full(2, -0.02), turns, radius, azimuth, intensity, GRID.k_min,
+            GRID.radial_step, out
+        )  # fmt: skip
+        assert known > out.max()

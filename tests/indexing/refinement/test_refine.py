@@ -76,7 +76,9 @@ def test_dynamical_patterns_with_other_beams_and_directions(name, bound, thickne
     simulator = BlochWaveSimulator(
         crystal(name), accelerating_voltage=VOLTAGE, n_beams=64, n_tilts=7, g_max=2.0
     )
-    settings = RefinementSettings(thicknesses=(300, 700), n_thicknesses=5, spot_sigma=0.026)
+    settings = RefinementSettings(
+        thicknesses=(300, 700), n_thicknesses=5, spot_sigma=0.026, center_error=0, scale_error=0
+    )
     refined = refine(case, simulator, simulator="bloch", settings=settings)
     after = errors(refined, case.truth, name)
     assert np.median(after) < bound
@@ -203,6 +205,22 @@ def test_calibration_is_refined(silicon_case, silicon_simulator) -> None:
     assert refined.geometry.center == pytest.approx((x, y), abs=0.15)
     assert refined.geometry.scale[0] == pytest.approx(silicon_case.geometry["scale"], rel=3e-3)
     assert np.median(errors(refined, silicon_case.truth, "cubic")) < 0.2
+
+
+def test_every_pattern_has_a_centre_of_its_own(silicon_case, silicon_simulator) -> None:
+    """The beam is a third of a pixel off: that is found, and does not become a wrong tilt."""
+    x, y = silicon_case.geometry["center"]
+    wrong = silicon_case.geometry | {"center": (x + 0.3, y - 0.3)}
+    stiff = replace(QUICK, center_error=0.0, scale_error=0.0)
+    free, taken_for_right = (
+        errors(
+            refine(silicon_case, silicon_simulator, geometry=wrong, settings=one),
+            silicon_case.truth,
+            "cubic",
+        )
+        for one in (QUICK, stiff)
+    )
+    assert np.median(free) < np.median(taken_for_right)
 
 
 def test_point_spread_is_fitted(silicon_case, silicon_simulator) -> None:
