@@ -93,6 +93,11 @@ class RefinedNetwork:
         geometry = detector.geometry(spots.voltage)
         values = {"center": geometry.center, "scale": detector.scale, "beam_energy": spots.voltage}
         self._how = {"geometry": values, "show_progressbar": False}
+        # Standard deviations of what is drawn evenly: methods know how far a geometry may be off.
+        self._settings = pyxem_cnn.RefinementSettings(
+            center_error=detector.center_error * detector.scale / 3**0.5,
+            scale_error=detector.scale_error / 3**0.5,
+        )
 
     def __call__(self, counts: np.ndarray) -> Found:
         """Return the best orientation of every image."""
@@ -101,7 +106,7 @@ class RefinedNetwork:
         model, scan = self.network.model, ElectronDiffraction2D(counts)
         start = time.process_time()
         xmap = scan.get_orientation_map_cnn(model, n_best=3, **self._how)
-        refined = scan.refine_orientation_cnn(xmap, model, **self._how)
+        refined = scan.refine_orientation_cnn(xmap, model, settings=self._settings, **self._how)
         seconds = time.process_time() - start
         orientations = refined.rotations.data.reshape(len(counts), -1, 4)[:, 0]
         orientations[refined.phase_id != self.network.phase] = np.nan
