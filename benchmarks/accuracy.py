@@ -38,7 +38,7 @@ from accuracy_parts.images import Detector, Exposures, count, expose
 from accuracy_parts.methods import Network, RefinedNetwork
 from accuracy_parts.own_sets import own_set
 from accuracy_parts.py4dstem import Py4DSTEM
-from accuracy_parts.report import LEGEND, average_over_seeds, markdown, read_csv, write_csv
+from accuracy_parts.report import LEGEND, average_over_seeds, latest, markdown, read_csv, write_csv
 from accuracy_parts.scoring import judge
 from accuracy_parts.spot_sets import SpotSet
 from accuracy_parts.templates import Settings, TemplateMatching, tuned
@@ -176,7 +176,7 @@ def parse() -> argparse.Namespace:
     cache = Path(tempfile.gettempdir()) / "pyxem_cnn_accuracy"
     add("--cache", default=str(cache), help=f"where intensities are kept, {cache} by default")
     add("--csv", help="file for the figures, every seed by itself")
-    add("--earlier", nargs="+", default=[], help="such files of earlier runs, put before this one")
+    add("--earlier", nargs="+", default=[], help="such files, of whose rows this run replaces some")
     add("--figure", help="file for a figure of the shares within 5 degrees")
     return parser.parse_args()
 
@@ -188,6 +188,7 @@ def main() -> None:
     rows = [row for path in options.earlier for row in read_csv(path)]
     for spots in sets(options):
         rows += run_set(spots, detector, options)
+    rows = latest(rows)
     if not rows:
         raise SystemExit(
             "Nothing to do. Give methods (--model) and patterns (--intensities, --abtem or --own)."

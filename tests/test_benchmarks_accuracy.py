@@ -335,6 +335,10 @@ class TestReport:
         assert lines[2].startswith("| s | 1000 | a | 10 |")
         assert len({line.count("|") for line in lines}) == 1
 
+    def test_later_rows_replace_earlier_ones(self):
+        again = [row | {"<5": 1.0} for row in self.rows[:2]]
+        assert report.latest(self.rows + again) == again + self.rows[2:]
+
     def test_most_patterns_count(self):
         few = [row | {"n": 5, "<5": 0.0} for row in self.rows]
         averaged = report.average_over_seeds(self.rows)

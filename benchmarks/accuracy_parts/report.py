@@ -19,6 +19,11 @@ turn about the beam. mod twins: modulo orientations whose dynamical patterns dif
 error of the scores, 10 bins. thickness: median error, angstrom. ms: CPU time for a pattern."""
 
 
+def latest(rows: list[dict]) -> list[dict]:
+    """Return the last row of each set, dose, method and seed."""
+    return list({tuple(row[key] for key in (*KEYS, "seed")): row for row in rows}.values())
+
+
 def average_over_seeds(rows: list[dict]) -> list[dict]:
     """Return one row for each set, dose and method, figures averaged.
 
