@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +35,24 @@ class _Sparse(NamedTuple):
     indptr: np.ndarray
     index: np.ndarray
     weights: np.ndarray
+
+
+class Moved(NamedTuple):
+    """Patterns whose beam lies in the same quarter of a pixel.
+
+    Attributes
+    ----------
+    key
+        Which one: quarters of a pixel (x, y), from 0 to 3.
+    patterns
+        Their numbers, shape (n,).
+    origins
+        The pixel (row, column) that offsets count from, shape (n, 2).
+    """
+
+    key: tuple[int, int]
+    patterns: np.ndarray
+    origins: np.ndarray
 
 
 class ResamplingOperator:
@@ -100,7 +119,7 @@ class ResamplingOperator:
             )
         self._coverage = coverage.reshape(grid.shape)
         self._coverage.setflags(write=False)
-        self._bank: dict[tuple[int, int], _Sparse] = {}
+        self._bank: dict[tuple[int, int], tuple[_Sparse, np.ndarray]] = {}
 
     def __repr__(self) -> str:
         """Return the sizes in one line."""
@@ -198,27 +217,50 @@ class ResamplingOperator:
         """Fill values and coverage, taking patterns of the same quarter pixels together."""
         from pyxem_cnn.detector.kernels import resample_shifted
 
+        values[:] = np.nan
+        for key, patterns, origins in self.moved(shifts):
+            values[:, patterns] = 0
+            resample_shifted(
+                counts, self.valid, patterns, origins, *self.shifted_matrix(key)[0],
+                np.float32(MINIMUM_COVERAGE), values, coverage,
+            )  # fmt: skip
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Pixels that are not masked, shape (rows, columns)."""
+        mask = self.geometry.mask
+        return np.ones(self.geometry.shape, dtype=bool) if mask is None else ~mask
+
+    def moved(self, shifts: np.ndarray) -> Iterator[Moved]:
+        """Yield patterns of the same quarter pixels together, those whose beam is on the detector.
+
+        Parameters
+        ----------
+        shifts
+            As when called.
+        """
         geometry = self.geometry
         ny, nx = geometry.shape
         beams = shifts + np.asarray(geometry.center)
         usable = np.all((beams >= -0.5) & (beams <= (nx - 0.5, ny - 0.5)), axis=1)
-        values[:, ~usable] = np.nan
         # NaN cannot be rounded to a whole number.
         steps = np.round(np.where(usable[:, np.newaxis], shifts, 0) * _STEPS).astype(np.int64)
         whole, part = np.divmod(steps, _STEPS)
         # Offsets in the bank count from the pixel at the integer part of the centre.
         origins = whole + np.floor(geometry.center).astype(np.int64)
         origins = np.ascontiguousarray(origins[:, ::-1])
-        valid = np.ones((ny, nx), dtype=bool) if geometry.mask is None else ~geometry.mask
         for key in sorted({(int(x), int(y)) for x, y in part[usable]}):
             (patterns,) = np.nonzero(usable & (part == key).all(axis=1))
-            resample_shifted(
-                counts, valid, patterns, origins[patterns], *self._shifted_operator(key),
-                np.float32(MINIMUM_COVERAGE), values, coverage,
-            )  # fmt: skip
+            yield Moved(key, patterns, origins[patterns])
 
-    def _shifted_operator(self, key: tuple[int, int]) -> _Sparse:
-        """Return the operator for a beam moved by ``key`` quarters of a pixel (x, y)."""
+    def shifted_matrix(self, key: tuple[int, int]) -> tuple[_Sparse, np.ndarray]:
+        """Return the operator on a detector without end, and the areas of the bins in pixels.
+
+        Parameters
+        ----------
+        key
+            By how many quarters of a pixel (x, y) the beam is moved.
+        """
         with _BUILDING:
             if key not in self._bank:
                 self._bank[key] = _boundless_operator(self.geometry, self.grid, key)
@@ -249,8 +291,11 @@ def _mean_operator(
 
 def _boundless_operator(
     geometry: DetectorGeometry, grid: PolarGrid | CartesianGrid, key: tuple[int, int]
-) -> _Sparse:
-    """Return the operator on a detector without end; its pixels are (row, column) offsets."""
+) -> tuple[_Sparse, np.ndarray]:
+    """Return the operator on a detector without end, whose pixels are (row, column) offsets.
+
+    And the areas of the bins in pixels.
+    """
     base = np.floor(geometry.center).astype(np.int64)
     part = np.asarray(key) / _STEPS
     moved = geometry.with_center((geometry.center[0] + part[0], geometry.center[1] + part[1]))
@@ -262,7 +307,7 @@ def _boundless_operator(
     flat = (rows - first[0]) * width + (columns - first[1])
     sparse = _sorted_rows(entries.bins, flat, weights, int(np.prod(grid.shape)))
     offsets = np.stack(np.divmod(sparse.pixels, width), axis=1) + np.array(first)
-    return sparse._replace(pixels=offsets)
+    return sparse._replace(pixels=offsets), entries.totals
 
 
 def _sorted_rows(bins: np.ndarray, pixels: np.ndarray, weights: np.ndarray, n_bins: int) -> _Sparse:

@@ -185,11 +185,11 @@ def resampled(
     patterns
         Raw patterns, shape (n, rows, columns).
     shifts
-        As the operator takes them; with them, electrons are shared among bins.
+        As the operator takes them.
     """
     values, mask = operator(patterns, shifts)
-    if shifts is None and isinstance(operator.geometry, DetectorGeometry):
-        values = operator.whole_electrons(patterns, values)
+    if isinstance(operator.geometry, DetectorGeometry):
+        values = operator.whole_electrons(patterns, values, mask, shifts)
     return values, mask
 
 

@@ -136,3 +136,76 @@ def test_pickles_stay_small(operator):
     again = pickle.loads(pickle.dumps(operator))
     assert len(pickle.dumps(operator)) <= size * 1.01
     np.testing.assert_array_equal(bins(again, patterns_of(2)), bins(operator, patterns_of(2)))
+
+
+class TestWanderingBeams:
+    """The beam of each pattern is somewhere else."""
+
+    SHIFTS = np.random.default_rng(2).uniform(-3, 3, (40, 2))
+
+    @staticmethod
+    def electrons(operator, patterns, shifts):
+        """Return electrons of each bin, and the operator's means as electrons."""
+        means, coverage = operator(patterns, shifts)
+        area = GRID.bin_areas / operator.geometry.pixel_area * coverage
+        found = operator.whole_electrons(patterns, means.copy(), coverage, shifts)
+        return found * area, means * area
+
+    def test_bins_hold_whole_electrons(self, operator):
+        found, shared = self.electrons(operator, patterns_of(40), self.SHIFTS)
+        assert found.sum() > 500
+        # Areas are known to a subpixel, and here taken from the grid.
+        np.testing.assert_allclose(found, np.rint(found), atol=0.15)
+        assert np.abs(shared - np.rint(shared)).max() > 0.4
+        assert found.sum() == pytest.approx(shared.sum(), rel=0.02)
+
+    def test_like_a_geometry_with_that_centre(self, operator):
+        """In the mean: each pattern has electrons of its own in its bins."""
+        patterns = patterns_of(3000, rate=0.3)
+        shifts = np.tile([[1.25, -2.5]], (3000, 1))
+        x, y = operator.geometry.center
+        other = operator_of(center=(x + 1.25, y - 2.5))
+        found = self.electrons(operator, patterns, shifts)[0].mean(0)
+        expected = bins(other, patterns).mean(0)
+        wide = expected > 0.3
+        np.testing.assert_allclose(found[wide], expected[wide], rtol=0.2)
+        np.testing.assert_allclose(found.sum(1), expected.sum(1), rtol=0.03)
+
+    def test_whole_pixels_move_everything(self, operator):
+        """A pattern that moved with its beam has the same bins."""
+        patterns = patterns_of(12)
+        patterns[:, :3] = patterns[:, -3:] = patterns[:, :, :3] = patterns[:, :, -3:] = 0
+        moved = np.roll(patterns, (2, -1), axis=(1, 2))
+        still, _ = self.electrons(operator, patterns, np.zeros((12, 2)))
+        found, _ = self.electrons(operator, moved, np.tile([[-1.0, 2.0]], (12, 1)))
+        np.testing.assert_allclose(found.sum((1, 2)), still.sum((1, 2)), atol=2)
+        assert np.corrcoef(found.ravel(), still.ravel())[0, 1] > 0.95
+
+    def test_masked_and_missing_pixels_count_nothing(self):
+        mask = np.zeros((40, 42), dtype=bool)
+        mask[:, 24:27] = True
+        operator, patterns = operator_of(mask=mask), patterns_of(40)
+        other = patterns.copy()
+        other[:, mask] = 7
+        shifts = np.tile([[9.0, -8.0]], (40, 1))  # a part of the grid is off the detector
+        ours, theirs = (self.electrons(operator, p, shifts)[0] for p in (patterns, other))
+        np.testing.assert_array_equal(ours, theirs)
+        coverage = operator(patterns, shifts)[1]
+        assert (coverage == 0).any()
+        assert not ours[coverage == 0].any()
+
+    def test_blocks_do_not_matter(self, operator, monkeypatch):
+        patterns = patterns_of(40)
+        whole = self.electrons(operator, patterns, self.SHIFTS)[0]
+        monkeypatch.setattr("pyxem_cnn.detector.whole_electrons._PIECE", 1)
+        halves = [(patterns[:17], self.SHIFTS[:17]), (patterns[17:], self.SHIFTS[17:])]
+        parts = [self.electrons(operator, *half)[0] for half in halves]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+    def test_beams_off_the_detector_stay_unknown(self, operator):
+        shifts = self.SHIFTS[:3].copy()
+        shifts[1] = np.nan
+        values, coverage = operator(patterns_of(3), shifts)
+        found = operator.whole_electrons(patterns_of(3), values, coverage, shifts)
+        assert np.isnan(found[1]).all()
+        assert np.isfinite(found[[0, 2]]).all()
