@@ -24,7 +24,7 @@ from real_patterns_parts.models import cinchonine_model, gold_model
 from real_patterns_parts.patterns import Patterns, cinchonine
 
 # Frames that are added up, and frames from one sum to the next.
-_SUMS = ((1, 3), (5, 5), (10, 5))
+_SUMS = ((1, 6), (5, 5), (10, 5))
 _SHIPPED = ("si_200kV", "au_200kV", "steel_200kV")
 
 
@@ -36,11 +36,9 @@ def judge_cinchonine(options: argparse.Namespace) -> tuple[list[Any], list[View]
     for n_frames, every in _SUMS:
         patterns = cinchonine(folder, n_frames, every)
         network = methods.by_network(patterns, model)
-        found = [
-            network,
-            methods.by_templates(patterns, model, options.resolution),
-            methods.by_refinement(patterns, model, network),
-        ]
+        found = [network, methods.by_templates(patterns, model, options.resolution)]
+        if options.refine:
+            found.append(methods.by_refinement(patterns, model, network))
         degrees = [methods.judged(patterns, one, model.target.symmetry) for one in found]
         by_method = {one.method: off for one, off in zip(found, degrees, strict=True)}
         errors.append((patterns.name, patterns.angle, by_method))
@@ -59,11 +57,12 @@ def _view(
     """Return a pattern of cinchonine with its error in the title."""
     return View(
         f"{patterns.name},\n{patterns.angle[i]:.1f}°: {degrees[i]:.1f}° off",
-        patterns.electrons[i],
+        np.where(patterns.geometry["mask"], 0, patterns.cleaned.data[i]),
         patterns.geometry,
         model.crystal,
         model.accelerating_voltage,
         0.9,
+        0.006,
         found.rotations[i, 0],
         patterns.truth[i],
     )
@@ -72,7 +71,7 @@ def _view(
 def judge_gold(options: argparse.Namespace) -> View:
     """Print how far off gold is seen; return a view of the straightened diffraction pattern."""
     folder = options.data / "au100_20keV_saed"
-    model = gold_model(options.folder, options.patterns // 4)
+    model = gold_model(options.folder, options.patterns // 7)
     for name in ("cbed", "saed"):
         for straightened in (False, True):
             patterns = gold.gold_pattern(folder, name, straightened)
@@ -86,7 +85,7 @@ def judge_gold(options: argparse.Namespace) -> View:
     quaternion = network.rotations[0, 0]
     title = f"{patterns.name},\nzone axis {gold.angles(quaternion).tilt:.1f}° off [100]"
     pattern, geometry = patterns.electrons[0], patterns.geometry
-    return View(title, pattern, geometry, model.crystal, 20, 1.5, quaternion)
+    return View(title, pattern, geometry, model.crystal, 20, 1.4, 0.04, quaternion)
 
 
 def judge_blo(options: argparse.Namespace) -> View:
@@ -103,14 +102,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of real patterns")
     parser.add_argument("--folder", type=Path, default=Path("models"), help="where models are kept")
-    parser.add_argument("--patterns", type=int, default=450_000, help="to train on; gold a quarter")
+    parser.add_argument("--patterns", type=int, default=450_000, help="to train on; gold a seventh")
     parser.add_argument("--resolution", type=float, default=2.0, help="of templates, degrees")
+    parser.add_argument("--refine", action="store_true", help="refine what the network reads, too")
     parser.add_argument("--figure", type=Path, default=Path("real_patterns.png"))
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     errors, views = judge_cinchonine(options)
     views += [judge_gold(options), judge_blo(options)]
-    draw(views, errors).savefig(options.figure, dpi=110)
+    draw(views, errors).savefig(options.figure, dpi=100)
     print(f"figure: {options.figure}")
 
 

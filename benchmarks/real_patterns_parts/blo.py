@@ -52,6 +52,7 @@ def view(scan: Any, verdict: Verdict) -> View:
         verdict.model.crystal,
         verdict.model.accelerating_voltage,
         1.6,
+        0.03,
         verdict.xmap.rotations.data.reshape(verdict.xmap.size, -1, 4)[0, 0],
     )
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from pyxem_cnn.simulation.kinematic import KinematicSimulator
 
-# Reflections that are drawn: as far off the Ewald sphere, and as weak as this at most.
-_EXCITATION_ERROR, _WEAKEST = 0.01, 0.02
+# Reflections of this share of the strongest one are drawn.
+_WEAKEST = 0.02
 # The direct beam ends about here, 1/angstrom.
 _BEAM = 0.12
 
@@ -30,8 +30,10 @@ class View:
         Shape (rows, columns).
     geometry
         With center and scale, pixels and 1/angstrom per pixel.
-    crystal, voltage, radius
-        What the spots are of, kV, and how far they and the panel reach, 1/angstrom.
+    crystal, voltage
+        What the spots are of, and kV.
+    radius, excitation_error
+        How far spots reach in the plane, and off the Ewald sphere, 1/angstrom.
     found, truth
         Quaternions; the truth may be unknown.
     """
@@ -42,6 +44,7 @@ class View:
     crystal: Any
     voltage: float
     radius: float
+    excitation_error: float
     found: np.ndarray
     truth: np.ndarray | None = None
 
@@ -87,7 +90,7 @@ def _draw_view(axes: Axes, view: View) -> None:
 
 def _spots(view: View, quaternion: np.ndarray) -> np.ndarray:
     """Return where spots should be, shape (n, 2), 1/angstrom."""
-    simulator = KinematicSimulator(view.crystal, view.voltage, view.radius, _EXCITATION_ERROR)
+    simulator = KinematicSimulator(view.crystal, view.voltage, view.radius, view.excitation_error)
     spots = simulator.spots(quaternion[None], 200)
     strong = spots.intensity[0] > _WEAKEST * spots.intensity[0].max()
     return spots.k[0][strong]

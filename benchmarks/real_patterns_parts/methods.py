@@ -12,8 +12,7 @@ from half_turn import degrees_off, report
 import pyxem_cnn
 from real_patterns_parts.patterns import Patterns
 
-# Excitation errors of 0.02 and 0.03 were no better for cinchonine, and the default is meant for
-# thinner crystals.
+# Excitation errors up to 0.02 found fewer of 15 sums of cinchonine's frames: 11 in place of 13.
 TEMPLATES = pyxem_cnn.TemplateSettings(
     gamma=0.3, max_excitation_error=0.04, n_azimuthal=240, reciprocal_radius=1.0
 )

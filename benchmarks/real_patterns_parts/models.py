@@ -75,7 +75,7 @@ def gold_model(folder: Path, n_patterns: int) -> Any:
         20,
         simulator="kinematic",
         conditions=_GOLD,
-        config=TrainingConfig(n_patterns=n_patterns, width=192, compiled=True),
+        config=TrainingConfig(n_patterns=n_patterns, width=128),
         grid=PolarGrid(k_min=0.2, k_max=1.6),
     )
 
