@@ -19,6 +19,7 @@ from .maps.files.reading import load_crystal_map
 from .maps.grains.boundaries import GrainBoundaries, grain_boundaries
 from .maps.grains.find import find_grains
 from .maps.grains.grain_set import Grains
+from .maps.neighbour_choice import choose_by_neighbours
 from .maps.templates.orientation_map import orientation_map_to_crystal_map
 from .model import OrientationModel, available_models, load_model
 from .model.wrapping import wrap_model
@@ -61,6 +62,7 @@ __all__ = [
     "as_crystal_structure",
     "available_models",
     "check_calibration",
+    "choose_by_neighbours",
     "compare_crystal_maps",
     "data",
     "find_grains",

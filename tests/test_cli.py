@@ -213,6 +213,17 @@ def test_map_gives_what_the_method_gives(tmp_path, scan, demo_model, suffix) -> 
     assert "144 patterns" in result.text
 
 
+def test_neighbours_choose(tmp_path, scan, demo_model) -> None:  # noqa: F811
+    from orix import io
+
+    options = ("map", scan[0], demo_model, "-o", tmp_path / "map.h5", "--n-best", 3, "--neighbours")
+    result = run(*options)
+    assert result.exit_code == 0, result.output
+    loaded = io.load(tmp_path / "map.h5")
+    assert {"neighbour_probability", "chosen_rank"} <= set(loaded.prop)
+    assert median_error(loaded, scan[1]) < 1
+
+
 def test_plain_signals_flips_and_numbers_from_options(tmp_path, scan, demo_model) -> None:  # noqa: F811
     import hyperspy.api as hs
     from orix import io
@@ -278,11 +289,13 @@ def map_refusals(tmp_path: Path) -> dict[str, tuple[list[object], tuple[str, ...
         "dtype": (["--navigation-mask", tmp_path / "numbers.npy"], ("booleans",)),
         "voltage": (["--beam-energy", 300], ("300 kV", "200 kV")),
         "device": (["--device", "cuda:77"], ("cuda",)),
+        "neighbours": (["--neighbours"], ("--n-best", "2 or more")),
     }
 
 
 @pytest.mark.parametrize(
-    "case", ["suffix", "folder", "mask", "text", "shape", "dtype", "voltage", "device"]
+    "case",
+    ["suffix", "folder", "mask", "text", "shape", "dtype", "voltage", "device", "neighbours"],
 )
 def test_refusals_of_map(tmp_path, scan, demo_model, case) -> None:  # noqa: F811
     options, words = map_refusals(tmp_path)[case]

@@ -58,6 +58,12 @@ def map_scan(
     navigation_mask: Annotated[
         Path | None, typer.Option(help="Positions to leave out are True, .npy file.")
     ] = None,
+    neighbours: Annotated[
+        bool,
+        typer.Option(
+            "--neighbours", help="Choose between orientations of a point as its neighbours have it."
+        ),
+    ] = False,
     figures: Annotated[
         bool, typer.Option("--figures", help="Write IPF maps and scores beside the map.")
     ] = False,
@@ -86,6 +92,8 @@ def map_scan(
         from pyxem_cnn.maps.files.export import check_map_path, save_crystal_map
 
         # Everything that can be refused is refused before the scan is read.
+        if neighbours and n_best < 2:
+            raise ValueError("--neighbours: got --n-best 1, expected 2 or more to choose between.")
         written = [output, *(_figure_paths(output).values() if figures else [])]
         refuse_existing(written, overwrite)
         check_map_path(output, overwrite)
@@ -115,6 +123,10 @@ def map_scan(
             **kept,
         )
         seconds = time.perf_counter() - start
+        if neighbours:
+            from pyxem_cnn.maps.neighbour_choice import choose_by_neighbours
+
+            xmap = choose_by_neighbours(xmap)
         save_crystal_map(xmap, output, overwrite)
         _tell(xmap, seconds, goes_on)
         if figures:
