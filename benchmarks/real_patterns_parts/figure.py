@@ -67,7 +67,9 @@ def draw(views: list[View], errors: list[tuple[str, np.ndarray, dict[str, np.nda
     for axes, (title, angle, found) in zip(panels, errors, strict=True):
         _draw_errors(axes, title, angle, found)
     panels[0].set_ylabel("error (degrees)")
-    panels[0].legend(fontsize=8, loc="upper left")
+    panels[0].legend(
+        *panels[-1].get_legend_handles_labels(), fontsize=8, loc="lower right", ncols=3
+    )
     return figure
 
 
