@@ -53,7 +53,7 @@ def refine_orientation(
     from orix.crystal_map import CrystalMap
 
     settings = RefinementSettings() if settings is None else settings
-    check_type("settings", settings, RefinementSettings)
+    settings = check_type("settings", settings, RefinementSettings).completed(simulator)
     check_type("xmap", xmap, CrystalMap, "Refine the maps of a list one by one.")
     check_positive("electrons_per_count", electrons_per_count)
     scan.check_signal(signal)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from pyxem_cnn._checks import check_positive, given_expected
 
 __all__ = ["RefinementSettings"]
+
+# Of the centre, 1/angstrom, and the scale, where dynamical patterns are compared.
+_GEOMETRY_ERROR = 0.005
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class RefinementSettings:
     center_error, scale_error
         Standard deviations of the beam's place along an axis, 1/angstrom, and of the scale, a
         share: both are fitted for each pattern, since they are never known exactly. 0 for either
-        keeps them as the geometry has them.
+        keeps them as the geometry has them. By default 0.005 and 0.005, and 0 for kinematic
+        patterns, of which little but the places of spots can be relied on.
     model_error
         Part of the log-likelihood that errors of the simulation may amount to: what two
         orientations differ by less does not tell them apart.
@@ -57,8 +61,8 @@ class RefinementSettings:
     thicknesses: tuple[float, float] = (200.0, 1000.0)
     n_thicknesses: int = 9
     spot_sigma: float | None = None
-    center_error: float = 0.005
-    scale_error: float = 0.005
+    center_error: float | None = None
+    scale_error: float | None = None
     model_error: float = 0.005
     n_beams: int = 64
     n_tilts: int = 7
@@ -70,7 +74,8 @@ class RefinementSettings:
         for name in ("n_starts", "n_steps", "n_thicknesses", "n_beams", "n_tilts"):
             check_positive(name, getattr(self, name), integer=True)
         for name in ("center_error", "scale_error", "model_error"):
-            check_positive(name, getattr(self, name), allow_zero=True)
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name), allow_zero=True)
         if self.spot_sigma is not None:
             check_positive("spot_sigma", self.spot_sigma, remedy="It is in 1/angstrom.")
         if self.fine_spacing > self.spacing or self.spacing > self.search_radius:
@@ -78,6 +83,18 @@ class RefinementSettings:
             name, expected = "fine_spacing, spacing, search_radius", "rising degrees"
             raise ValueError(given_expected(name, given, expected))
         object.__setattr__(self, "thicknesses", _checked_range(self.thicknesses))
+
+    def completed(self, simulator: str) -> RefinementSettings:
+        """Return settings with what is left open.
+
+        Parameters
+        ----------
+        simulator
+            "bloch" or "kinematic".
+        """
+        usual = _GEOMETRY_ERROR if simulator == "bloch" else 0.0
+        names = ("center_error", "scale_error")
+        return replace(self, **{n: usual for n in names if getattr(self, n) is None})
 
 
 def _checked_range(thicknesses: Any) -> tuple[float, float]:

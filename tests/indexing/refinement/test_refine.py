@@ -212,13 +212,14 @@ def test_every_pattern_has_a_centre_of_its_own(silicon_case, silicon_simulator) 
     x, y = silicon_case.geometry["center"]
     wrong = silicon_case.geometry | {"center": (x + 0.3, y - 0.3)}
     stiff = replace(QUICK, center_error=0.0, scale_error=0.0)
+    usual = replace(QUICK, center_error=0.005, scale_error=0.005)
     free, taken_for_right = (
         errors(
             refine(silicon_case, silicon_simulator, geometry=wrong, settings=one),
             silicon_case.truth,
             "cubic",
         )
-        for one in (QUICK, stiff)
+        for one in (usual, stiff)
     )
     assert np.median(free) < np.median(taken_for_right)
 
@@ -243,6 +244,17 @@ def test_other_voltages_are_refused(silicon_case, silicon_simulator) -> None:
     geometry = silicon_case.geometry | {"beam_energy": 300}
     with pytest.raises(ValueError, match="taken at 300 kV"):
         refine(silicon_case, silicon_simulator, geometry=geometry)
+
+
+def test_kinematic_patterns_take_the_geometry_for_right() -> None:
+    assert (
+        QUICK.completed("kinematic").center_error == QUICK.completed("kinematic").scale_error == 0
+    )
+    assert QUICK.completed("bloch").center_error == QUICK.completed("bloch").scale_error == 0.005
+    given = replace(QUICK, center_error=0.02)
+    assert (
+        given.completed("kinematic").center_error == given.completed("bloch").center_error == 0.02
+    )
 
 
 def test_settings_are_checked() -> None:
