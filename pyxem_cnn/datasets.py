@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pyxem_cnn import augmentations as aug
+from pyxem_cnn.augmentations._coordinates import areas
 from pyxem_cnn.conditions import Conditions
 from pyxem_cnn.exposure import Exposure
 from pyxem_cnn.simulation.library.ingredient import Ingredient
@@ -214,7 +215,7 @@ class PatternSource:
         # Without spots, the direct beam is all there is.
         strength = aug.log_uniform(n, c.direct_beam, generator) * total.where(total > 0, 1.0)
         tail = aug.direct_beam_tail(shift, sigma, strength, self.grid)
-        content = content + tail * aug.areas(self.grid, generator.device)
+        content = content + tail * areas(self.grid, generator.device)
         counts, mask = self._exposure(content, is_vacuum, generator)
         return counts, mask, 1 / (1 + weight)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyxem_cnn import augmentations as aug
+from pyxem_cnn.augmentations._coordinates import areas, radius_and_azimuth
 
 if TYPE_CHECKING:
     from pyxem_cnn.conditions import Conditions
@@ -57,13 +58,13 @@ class Exposure:
         content = self._with_background(content, generator)
         mask = self._mask(len(content), generator)
         counts = self._counted(content * mask, is_vacuum, generator)
-        return counts * mask / aug.areas(self.grid, counts.device), mask
+        return counts * mask / areas(self.grid, counts.device), mask
 
     def _with_background(self, content: Tensor, generator: torch.Generator) -> Tensor:
         """Add diffuse scattering, a drawn share of all electrons."""
         c, n = self.conditions, len(content)
         diffuse = aug.diffuse_background(n, self.grid, generator)
-        diffuse = diffuse * aug.areas(self.grid, generator.device)
+        diffuse = diffuse * areas(self.grid, generator.device)
         bell = self._gaussian(n, generator)
         gaussian = aug.chance(n, c.gaussian_background, generator)
         diffuse = torch.where(gaussian[:, None, None], bell, diffuse)
@@ -79,10 +80,10 @@ class Exposure:
 
     def _gaussian(self, n: int, generator: torch.Generator) -> Tensor:
         """Return Gaussians around the direct beam, in counts per bin."""
-        radius = aug.radius_and_azimuth(self.grid, generator.device)[0][:, 0]
+        radius = radius_and_azimuth(self.grid, generator.device)[0][:, 0]
         width = aug.log_uniform(n, self.conditions.gaussian_width, generator)[:, None]
         profile = torch.exp(-(radius**2 - radius[0] ** 2) / (2 * width**2))
-        return profile[..., None] * aug.areas(self.grid, generator.device)
+        return profile[..., None] * areas(self.grid, generator.device)
 
     def _mask(self, n: int, generator: torch.Generator) -> Tensor:
         """Return where the detector measures."""
@@ -134,7 +135,7 @@ class Exposure:
         chosen = aug.chance(len(counts), self.conditions.saturated, generator).nonzero()[:, 0]
         if not len(chosen):
             return counts
-        area = aug.areas(self.grid, counts.device)
+        area = areas(self.grid, counts.device)
         largest = (counts[chosen] / area).amax(dim=(1, 2)).clamp(min=1e-20)
         limit = largest * aug.uniform(len(chosen), (0.2, 1.0), generator)
         counts[chosen] = aug.saturate(counts[chosen], limit, area)

@@ -8,7 +8,6 @@ numbers come from the generator that is passed, so that a seed repeats a trainin
 drawn on its device.
 """
 
-from pyxem_cnn.augmentations._coordinates import areas, radius_and_azimuth
 from pyxem_cnn.augmentations.background import (
     add_amorphous_rings,
     add_gaussian_background,
@@ -42,7 +41,6 @@ __all__ = [
     "add_hot_pixels",
     "add_second",
     "amorphous",
-    "areas",
     "beam_stop",
     "blocked",
     "central_disc",
@@ -61,7 +59,6 @@ __all__ = [
     "overlap",
     "pixels_per_bin",
     "point_spread",
-    "radius_and_azimuth",
     "saturate",
     "second_weight",
     "square_detector",

@@ -109,11 +109,11 @@ class ScanPatterns:
         """Return the same patterns: they are as they were measured."""
         return self
 
-    def batches(self, n: int, seed: int) -> Iterator[Batch]:
-        """Yield batches without end."""
+    def batches(self, n: int, seed: int, device: str | torch.device = "cpu") -> Iterator[Batch]:
+        """Yield batches without end, on a device."""
         generator = torch.Generator().manual_seed(seed)
         while True:
-            yield self.batch(n, generator)
+            yield Batch(*(values.to(device) for values in self.batch(n, generator)))
 
     def batch(self, n: int, generator: torch.Generator) -> Batch:
         """Return ``n`` patterns, drawn with ``generator``; as measured, if not for training."""
