@@ -613,7 +613,7 @@ class TestDoses:
         assert conditions.eased(0) == conditions
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.gpu
 def test_patterns_of_a_gpu_are_of_the_same_kind():
     """Other random numbers, the same statistics, and everything stays on the device."""
     library = library_of("linio2")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pyxem_cnn.phases import CrystalStructure
 
-__all__ = ["NOT_INDEXED", "build_crystal_map", "coordinates_of_axes"]
+__all__ = ["NOT_INDEXED", "build_crystal_map", "coordinates_of_axes", "coordinates_of_map"]
 
 NOT_INDEXED = -1
 """Phase id of points without an orientation, as in orix."""
@@ -93,6 +93,23 @@ def build_crystal_map(
     )
     crystal_map.frame, crystal_map.group = frame, group
     return crystal_map
+
+
+def coordinates_of_map(xmap: CrystalMap) -> dict[str, Any]:
+    """Return the coordinates of all points of a map, in its data or not, and their unit.
+
+    Parameters
+    ----------
+    xmap
+        The map.
+
+    Returns
+    -------
+    coordinates
+        As `build_crystal_map` takes them.
+    """
+    coordinates = {"x": xmap._x, "y": xmap._y, "scan_unit": xmap.scan_unit}
+    return {name: values for name, values in coordinates.items() if values is not None}
 
 
 def coordinates_of_axes(axes: Sequence[Any]) -> dict[str, Any]:

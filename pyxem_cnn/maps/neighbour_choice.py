@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pyxem_cnn._checks import check_positive, check_type, given_expected
-from pyxem_cnn.maps.building import build_crystal_map
+from pyxem_cnn.maps.building import build_crystal_map, coordinates_of_map
 from pyxem_cnn.maps.grains.neighbours import PointGrid
 from pyxem_cnn.maps.misorientation import misorientation_angles, proper_group
 from pyxem_cnn.rotations import normalize
@@ -213,11 +213,7 @@ def _reordered(xmap: CrystalMap, order: np.ndarray, belief: np.ndarray) -> Cryst
         phase,
         # Ids that the map's list lacks are those of no point's best orientation.
         [xmap.phases[i if i in ids else ids[0]] for i in range(n_phases)],
-        coordinates={
-            name: values
-            for name, values in (("x", xmap._x), ("y", xmap._y), ("scan_unit", xmap.scan_unit))
-            if values is not None
-        },
+        coordinates=coordinates_of_map(xmap),
         prop=prop,
         is_in_data=np.array(inside),
         frame=getattr(xmap, "frame", "detector"),

@@ -21,7 +21,7 @@ from pyxem_cnn.indexing.refinement.phases import (
 from pyxem_cnn.indexing.refinement.scan import MapArrays, refine_scan
 from pyxem_cnn.indexing.refinement.search import PhaseSearch
 from pyxem_cnn.indexing.refinement.settings import RefinementSettings
-from pyxem_cnn.maps.building import build_crystal_map
+from pyxem_cnn.maps.building import build_crystal_map, coordinates_of_map
 from pyxem_cnn.rotations import normalize
 
 if TYPE_CHECKING:
@@ -230,12 +230,11 @@ def as_map(
         for name in xmap.prop
         if name not in changed
     }
-    coordinates = {"x": xmap._x, "y": xmap._y, "scan_unit": xmap.scan_unit}
     return build_crystal_map(
         quaternions,
         phase,
         [source.crystal for source in sources],
-        coordinates={k: v for k, v in coordinates.items() if v is not None},
+        coordinates=coordinates_of_map(xmap),
         prop=kept | changed,
         is_in_data=np.array(xmap.is_in_data),
         frame=getattr(xmap, "frame", "detector"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from pyxem_cnn.phases import CrystalStructure
-    from pyxem_cnn.simulation.library.spots import Spots
+    from pyxem_cnn.simulation.library.spots import DeviceArrays, Spots
 
 __all__ = ["ARRAYS", "DynamicalLibrary", "mirror_rotation"]
 
@@ -147,7 +147,7 @@ class DynamicalLibrary:
         from pyxem_cnn.simulation.library.spots import Spots, mirrored, turned
 
         device = generator.device
-        arrays = self._tensors(device)
+        arrays = self._arrays.on(device)
         index = torch.randint(len(self), (n,), generator=generator, device=device)
         n_layers = self.thickness.shape[1]
         layer = torch.randint(n_layers, (n,), generator=generator, device=device)
@@ -167,19 +167,12 @@ class DynamicalLibrary:
             spots = mirrored(spots, self._mirror, generator)
         return turned(spots, generator)
 
-    def _tensors(self, device: torch.device) -> dict[str, torch.Tensor]:
-        """Return the arrays that patterns are drawn from, on a device, where they stay."""
-        import torch
+    @cached_property
+    def _arrays(self) -> DeviceArrays:
+        from pyxem_cnn.simulation.library.spots import DeviceArrays
 
         names = ("orientation", "thickness", "k", "tilts", "intensity")
-        if device not in self._on_devices:
-            tensors = {name: torch.from_numpy(getattr(self, name)).to(device) for name in names}
-            self._on_devices[device] = tensors
-        return self._on_devices[device]
-
-    @cached_property
-    def _on_devices(self) -> dict[torch.device, dict[str, torch.Tensor]]:
-        return {}
+        return DeviceArrays({name: getattr(self, name) for name in names})
 
     @cached_property
     def _mirror(self) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from pyxem_cnn.rotations import about_z, multiply
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Spots", "concatenated", "mirrored", "turned"]
+__all__ = ["DeviceArrays", "Spots", "concatenated", "mirrored", "turned"]
 
 _MIRROR = (1.0, -1.0)
 TWO_FOLD_ABOUT_Y = (0.0, 0.0, 1.0, 0.0)
@@ -48,6 +49,33 @@ class Spots(NamedTuple):
     thickness: Tensor
     tilts: Tensor | None = None
     excitation_error: Tensor | None = None
+
+
+class DeviceArrays:
+    """Arrays of a library as tensors, moved once to each device that asks for them.
+
+    Parameters
+    ----------
+    arrays
+        NumPy arrays by name.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._arrays = dict(arrays)
+        self._tensors: dict[torch.device, dict[str, Tensor]] = {}
+
+    def on(self, device: torch.device) -> dict[str, Tensor]:
+        """Return the tensors on a device, where they stay.
+
+        Parameters
+        ----------
+        device
+            Of the generator that draws.
+        """
+        if device not in self._tensors:
+            tensors = {name: torch.from_numpy(one).to(device) for name, one in self._arrays.items()}
+            self._tensors[device] = tensors
+        return self._tensors[device]
 
 
 def turned(spots: Spots, generator: torch.Generator) -> Spots:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from pyxem_cnn.phases import CrystalStructure
-    from pyxem_cnn.simulation.library.spots import Spots
+    from pyxem_cnn.simulation.library.spots import DeviceArrays, Spots
 
 _logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class ZoneAxisLibrary:
         from pyxem_cnn.simulation.library.spots import Spots, mirrored, turned
 
         device = generator.device
-        arrays = self._tensors(device)
+        arrays = self._arrays.on(device)
         index = torch.randint(len(self), (n,), generator=generator, device=device)
         spots = Spots(
             arrays["k"][index],
@@ -99,19 +99,11 @@ class ZoneAxisLibrary:
             spots = mirrored(spots, np.array([1.0, 0.0, 0.0, 0.0]), generator)
         return turned(spots, generator)
 
-    def _tensors(self, device: torch.device) -> dict[str, torch.Tensor]:
-        """Return the arrays that patterns are drawn from, on a device, where they stay."""
-        import torch
-
-        if device not in self._on_devices:
-            arrays = vars(self.spots) | {"orientation": self.orientation}
-            tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-            self._on_devices[device] = tensors
-        return self._on_devices[device]
-
     @cached_property
-    def _on_devices(self) -> dict[torch.device, dict[str, torch.Tensor]]:
-        return {}
+    def _arrays(self) -> DeviceArrays:
+        from pyxem_cnn.simulation.library.spots import DeviceArrays
+
+        return DeviceArrays(vars(self.spots) | {"orientation": self.orientation})
 
 
 def single_precision(spots: SpotList) -> SpotList:
