@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 
@@ -334,6 +335,34 @@ class TestReport:
         assert len(lines) == 6
         assert lines[2].startswith("| s | 1000 | a | 10 |")
         assert len({line.count("|") for line in lines}) == 1
+
+    def test_scores_of_all_seeds_together(self):
+        score, right = np.array([0.2, 0.3, 0.7, 0.95]), np.array([False, True, True, True])
+        parts = [scoring._of_scores(score[i::2], right[i::2]) for i in (0, 1)]
+        key = {"set": "s", "electrons": 300.0, "method": "a", "n": 2}
+        rows = [key | {"seed": seed} | part for seed, part in enumerate(parts)]
+        (row,) = report.average_over_seeds(rows)
+        whole = scoring._of_scores(score, right)
+        assert row[report.POOLED] == pytest.approx(whole["ECE"])
+        assert row[">0.9 right"] == whole[">0.9 right"] == 100
+        # The scores of one seed are too high, those of the other as much too low.
+        opposite = [
+            row | {report.EXCESS: [e, *9 * [0.0]]} for row, e in zip(rows, (1, -1), strict=True)
+        ]
+        assert report.average_over_seeds(opposite)[0][report.POOLED] == 0
+
+    def test_scores_of_seeds_that_say_too_little_are_not_pooled(self):
+        averaged = report.average_over_seeds(self.rows)
+        assert report.POOLED not in averaged[0]
+        assert averaged[2][report.POOLED] == averaged[2]["ECE"] == 0.1
+
+    def test_pooled_scores_in_the_file(self, tmp_path):
+        excess = {0: [0.5, *9 * [0.0]], 1: [-0.25, *9 * [0.0]]}
+        rows = [row | {report.EXCESS: excess[row["seed"]]} for row in self.rows[:4]]
+        report.write_csv(rows, tmp_path / "a.csv")
+        assert report.read_csv(tmp_path / "a.csv") == rows
+        lines = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
+        assert [float(line[report.POOLED]) for line in lines] == [0.25 / 20] * 4
 
     def test_later_rows_replace_earlier_ones(self):
         again = [row | {"<5": 1.0} for row in self.rows[:2]]

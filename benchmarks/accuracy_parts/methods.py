@@ -111,7 +111,8 @@ class RefinedNetwork:
         orientations = refined.rotations.data.reshape(len(counts), -1, 4)[:, 0]
         orientations[refined.phase_id != self.network.phase] = np.nan
         score, thickness = (
-            refined.prop[name].reshape(len(counts), -1)[:, 0] for name in ("scores", "thickness")
+            refined.prop[name].reshape(len(counts), -1)[:, 0]
+            for name in ("refined_score", "thickness")
         )
         return Found(orientations, score, thickness, seconds)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from half_turn import TURN_ABOUT_BEAM
 
+from accuracy_parts.report import EXCESS
 from accuracy_parts.spot_sets import SpotSet
 from pyxem_cnn.detector.grids import PolarGrid
-from pyxem_cnn.metrics import TWIN_DIFFERENCE, expected_calibration_error
+from pyxem_cnn.metrics import TWIN_DIFFERENCE, reliability_curve
 from pyxem_cnn.phases import CrystalStructure
 from pyxem_cnn.rotations import disorientation_angle, multiply
 from pyxem_cnn.simulation.bloch_waves.simulator import BlochWaveSimulator
@@ -99,7 +101,7 @@ def _polar_patterns(
     return patterns / patterns.sum((1, 2), keepdims=True).clip(1e-20)
 
 
-def judge(spots: SpotSet, thickness: np.ndarray, found: Found) -> dict[str, float]:
+def judge(spots: SpotSet, thickness: np.ndarray, found: Found) -> dict[str, Any]:
     """Return the figures of one method at one dose; shares in percent, angles in degrees."""
     plain = degrees_off(spots, found.orientations)
     figures = {"n": len(plain), "median": _quantile(plain, 50), "90 %": _quantile(plain, 90)}
@@ -118,15 +120,20 @@ def judge(spots: SpotSet, thickness: np.ndarray, found: Found) -> dict[str, floa
     return figures
 
 
-def _of_scores(score: np.ndarray | None, is_right: np.ndarray) -> dict[str, float]:
-    """Return how many scores are above 0.9, how many of these are right, and the ECE."""
+def _of_scores(score: np.ndarray | None, is_right: np.ndarray) -> dict[str, Any]:
+    """Return how many scores are above 0.9, how many of these are right, and the ECE.
+
+    With the excess of the scores in each bin, the ECE of several sets together can be told.
+    """
     if score is None:
         return {}
     confident = score > CONFIDENT
+    curve = reliability_curve(np.nan_to_num(score), is_right, 10)
     return {
         ">0.9": 100 * np.mean(confident),
         ">0.9 right": 100 * np.mean(is_right[confident]) if confident.any() else np.nan,
-        "ECE": expected_calibration_error(np.nan_to_num(score), is_right, 10),
+        "ECE": curve.expected_calibration_error,
+        EXCESS: np.nan_to_num(curve.count * (curve.mean_score - curve.share_right)).tolist(),
     }
 
 
