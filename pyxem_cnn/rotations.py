@@ -196,6 +196,11 @@ def disorientation_angle(p: Array, q: Array, symmetry: Array) -> Array:
     return angle.amin(-1) if _is_tensor(angle) else angle.min(-1)
 
 
+def is_among(q: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return which rotations (n, 4) are some of others (m, 4), shape (n,)."""
+    return np.abs(q @ others.T).max(axis=1) > 1 - 1e-6
+
+
 def swing_twist(q: Array) -> tuple[Array, Array]:
     """Split rotations into a tilt followed, on the lab side, by a turn about z.
 

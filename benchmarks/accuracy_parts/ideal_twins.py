@@ -14,9 +14,9 @@ from accuracy_parts.ideal_likelihood import Likelihood, Scene
 from accuracy_parts.images import Detector, Exposures
 from accuracy_parts.scoring import degrees_apart
 from accuracy_parts.spot_sets import SpotSet
+from pyxem_cnn.crystal.zone_axes import low_index_zones
 from pyxem_cnn.phases import CrystalStructure
 from pyxem_cnn.rotations import multiply, zone_axis
-from pyxem_cnn.simulation.bloch_waves.beam_selection import low_index_zones
 
 _N_TWINS = 3
 _TURNS = np.linspace(-0.3, 0.3, 5)  # degrees

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 
     from pyxem_cnn.phases import CrystalStructure
 
-__all__ = ["NOT_INDEXED", "build_crystal_map", "coordinates_of_axes", "coordinates_of_map"]
+__all__ = [
+    "NOT_INDEXED",
+    "build_crystal_map",
+    "coordinates_of_axes",
+    "coordinates_of_map",
+    "with_properties",
+]
 
 NOT_INDEXED = -1
 """Phase id of points without an orientation, as in orix."""
@@ -110,6 +117,40 @@ def coordinates_of_map(xmap: CrystalMap) -> dict[str, Any]:
     """
     coordinates = {"x": xmap._x, "y": xmap._y, "scan_unit": xmap.scan_unit}
     return {name: values for name, values in coordinates.items() if values is not None}
+
+
+def with_properties(xmap: CrystalMap, prop: Mapping[str, np.ndarray]) -> CrystalMap:
+    """Return a map with further properties.
+
+    orix's own assignment refuses several values for each point where points are left out.
+
+    Parameters
+    ----------
+    xmap
+        The map, which stays as it is.
+    prop
+        Arrays of shape (points in the data, ...), which replace those of the same name. Points that
+        are not in the data get NaN, or 0 in arrays of whole numbers.
+
+    Returns
+    -------
+    crystal_map
+        The same points and orientations.
+    """
+    from orix.crystal_map import CrystalMapProperties
+
+    inside = np.array(xmap.is_in_data)
+    everything = dict(dict.items(xmap.prop))
+    for name, values in prop.items():
+        values = np.asarray(values)
+        fill = np.nan if values.dtype.kind == "f" else 0
+        whole = np.full((inside.size, *values.shape[1:]), fill, dtype=values.dtype)
+        whole[inside] = values
+        everything[name] = whole
+    result = copy.copy(xmap)
+    result.is_in_data = inside
+    result._prop = CrystalMapProperties(everything, id=xmap._id, is_in_data=inside)
+    return result
 
 
 def coordinates_of_axes(axes: Sequence[Any]) -> dict[str, Any]:

@@ -9,15 +9,15 @@ solved in the mean field.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyxem_cnn._checks import check_positive, check_type, given_expected
+from pyxem_cnn._checks import check_positive, check_type
 from pyxem_cnn.maps.building import build_crystal_map, coordinates_of_map
+from pyxem_cnn.maps.candidates import Candidates, all_phase_ids, candidates_of, scores_of
 from pyxem_cnn.maps.grains.neighbours import PointGrid
 from pyxem_cnn.maps.misorientation import misorientation_angles, proper_group
-from pyxem_cnn.rotations import normalize
 
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
@@ -29,24 +29,6 @@ __all__ = ["choose_by_neighbours"]
 _ROUNDS, _KEPT, _SMALL_CHANGE = 100, 0.5, 1e-3
 # Candidates that a network all but excludes cannot be chosen; some doubt always remains.
 _LEAST_SCORE, _LEAST_DOUBT = 0.01, 0.01
-
-
-class _Candidates(NamedTuple):
-    """Orientations of all points in the data, best first.
-
-    Attributes
-    ----------
-    quaternions
-        Shape (points, n_best, 4).
-    phase
-        Their phase ids, -1 where there is none to choose, shape (points, n_best).
-    scores
-        Shape (points, n_best), 0 where there is none.
-    """
-
-    quaternions: np.ndarray
-    phase: np.ndarray
-    scores: np.ndarray
 
 
 def choose_by_neighbours(
@@ -109,12 +91,12 @@ def choose_by_neighbours(
     check_type("xmap", xmap, CrystalMap, "Pass the maps of a list one by one.")
     check_positive("strength", strength, allow_zero=True)
     check_positive("tolerance", tolerance, remedy="It is in degrees.")
-    candidates = _candidates(xmap)
+    candidates, scores = _choosable(xmap)
     pairs = PointGrid.of(xmap).pairs(connectivity)
     agreement = _agreement(
         xmap, candidates, pairs, tolerance, group or getattr(xmap, "group", "Laue")
     )
-    belief = _mean_field(candidates.scores, agreement, strength)
+    belief = _mean_field(scores, agreement, strength)
     # What cannot be chosen stays behind; points that are not indexed stay as they are.
     rank = np.where(candidates.phase >= 0, -belief, np.inf)
     rank[~xmap.is_indexed] = 0
@@ -122,29 +104,18 @@ def choose_by_neighbours(
     return _reordered(xmap, order, belief)
 
 
-def _candidates(xmap: CrystalMap) -> _Candidates:
-    """Return the orientations of all points, or raise ValueError if there is no choice."""
-    n = xmap.size
-    data = xmap._rotations.data[xmap.is_in_data].reshape(n, -1, 4)
-    n_best = data.shape[1]
-    remedy = "Map with several: get_orientation_map_cnn(..., n_best=3)."
-    if n_best < 2:
-        raise ValueError(given_expected("orientations of a point", n_best, "two or more", remedy))
-    if "scores" not in xmap.prop or np.shape(xmap.prop["scores"]) != (n, n_best):
-        given = list(xmap.prop)
-        expected = f"scores of shape ({n}, {n_best})"
-        raise ValueError(given_expected("properties of xmap", given, expected, remedy))
-    phase = _phases(xmap)[xmap.is_in_data]
-    scores = np.nan_to_num(np.asarray(xmap.prop["scores"], dtype=np.float64))
+def _choosable(xmap: CrystalMap) -> tuple[Candidates, np.ndarray]:
+    """Return the candidates of all points, phase -1 where there is no choice, and their scores."""
+    candidates, scores = candidates_of(xmap), np.nan_to_num(scores_of(xmap))
     # A phase that is best nowhere is not in the map's list, nor is its group known.
-    known = np.isin(phase, [i for i in xmap.phases.ids if i >= 0])
+    known = np.isin(candidates.phase, [i for i in xmap.phases.ids if i >= 0])
     choosable = known & (scores >= _LEAST_SCORE) & xmap.is_indexed[:, None]
-    quaternions = normalize(np.asarray(data, dtype=np.float64))
-    return _Candidates(quaternions, np.where(choosable, phase, -1), np.where(choosable, scores, 0))
+    phase = np.where(choosable, candidates.phase, -1)
+    return candidates._replace(phase=phase), np.where(choosable, scores, 0)
 
 
 def _agreement(
-    xmap: CrystalMap, candidates: _Candidates, pairs: np.ndarray, tolerance: float, group: str
+    xmap: CrystalMap, candidates: Candidates, pairs: np.ndarray, tolerance: float, group: str
 ) -> csr_array:
     """Return which orientations of neighbours agree, (points * n_best, points * n_best)."""
     from scipy.sparse import coo_array
@@ -203,7 +174,7 @@ def _reordered(xmap: CrystalMap, order: np.ndarray, belief: np.ndarray) -> Cryst
     prop["neighbour_probability"] = np.zeros(whole.shape)
     prop["neighbour_probability"][inside] = np.take_along_axis(belief, order, 1)
     prop["chosen_rank"] = whole[:, 0]
-    phase = np.take_along_axis(_phases(xmap), whole, 1)
+    phase = np.take_along_axis(all_phase_ids(xmap), whole, 1)
     data = np.asarray(xmap._rotations.data).reshape(*whole.shape, 4)
     quaternions = np.take_along_axis(data, whole[..., None], 1)
     ids = [i for i in xmap.phases.ids if i >= 0]
@@ -222,11 +193,3 @@ def _reordered(xmap: CrystalMap, order: np.ndarray, belief: np.ndarray) -> Cryst
     if hasattr(xmap, "geometry"):
         result.geometry = xmap.geometry
     return result
-
-
-def _phases(xmap: CrystalMap) -> np.ndarray:
-    """Return the phase ids of all orientations of all points, (all points, n_best)."""
-    n_best = xmap._rotations.data.reshape(xmap.is_in_data.size, -1, 4).shape[1]
-    best = np.repeat(xmap._phase_id[:, None], n_best, axis=1)
-    several = dict.get(xmap.prop, "phase_ids")
-    return best if several is None else np.where(best >= 0, several, best).astype(int)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyxem_cnn.rotations import about_z, disorientation_angle, multiply, zone_axis
+from pyxem_cnn.crystal.zone_axes import TwinAxes
+from pyxem_cnn.rotations import about_z, disorientation_angle, is_among, multiply
 
 if TYPE_CHECKING:
     from pyxem_cnn.phases import CrystalStructure
@@ -35,20 +36,12 @@ class Twins:
     """
 
     def __init__(self, crystal: CrystalStructure, n_zones: int = 2) -> None:
-        from pyxem_cnn.simulation.bloch_waves.beam_selection import low_index_zones
-
+        self._axes = TwinAxes.of(crystal)
+        self.n_zones = min(n_zones, len(self._axes))
         laue = crystal.symmetry_quaternions()
-        zones = low_index_zones(crystal)
-        length = np.linalg.norm(zones, axis=1)
-        unit = zones / length[:, None]
-        # A turn by 180 degrees about a two-fold axis of the crystal leads to the same orientation.
-        two_fold = np.concatenate([np.zeros((len(unit), 1)), unit], axis=-1)
-        is_other = ~_is_among(two_fold, laue)
-        self._length, self._unit = length[is_other], unit[is_other]
-        self.n_zones = min(n_zones, len(self._unit))
         # Dynamical patterns of a crystal without inversion centre tell it from its inverse.
         point = crystal.symmetry_quaternions(polarity=True)
-        self._inverse = laue[~_is_among(laue, point)][:1]
+        self._inverse = laue[~is_among(laue, point)][:1]
         self.is_twin = np.repeat(
             [False, True], [1 + len(self._inverse), (1 + self.n_zones) * (n_zones > 0)]
         )
@@ -71,19 +64,10 @@ class Twins:
         own = [quaternions, *(multiply(one, quaternions) for one in self._inverse)]
         if not self.is_twin.any():
             return np.stack(own, axis=-2)
-        along = zone_axis(quaternions) @ self._unit.T
-        sine = np.sqrt(np.clip(1 - along**2, 0, None))
-        # Longer lattice vectors, which fewer reflections belong to, have to be nearer.
-        nearest = np.argsort(sine * self._length, axis=-1)[..., : self.n_zones]
-        two_fold = np.concatenate([np.zeros((*nearest.shape, 1)), self._unit[nearest]], axis=-1)
-        about_zone = multiply(two_fold, quaternions[..., None, :])
+        nearest = np.argsort(self._axes.offsets(quaternions), axis=-1)[..., : self.n_zones]
+        about_zone = self._axes.turned(quaternions[..., None, :], nearest)
         about_beam = multiply(quaternions, about_z(np.array(np.pi)))
         return np.concatenate([np.stack([*own, about_beam], axis=-2), about_zone], axis=-2)
-
-
-def _is_among(quaternions: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return which rotations (n, 4) are some of others (m, 4), shape (n,)."""
-    return np.abs(quaternions @ others.T).max(axis=1) > 1 - 1e-6
 
 
 def first_of_each(quaternions: np.ndarray, symmetry: np.ndarray, degrees: float) -> np.ndarray:

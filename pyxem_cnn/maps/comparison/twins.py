@@ -11,9 +11,10 @@ from pyxem_cnn.metrics import TWIN_DIFFERENCE, pattern_difference
 if TYPE_CHECKING:
     from orix.crystal_map import Phase
 
+    from pyxem_cnn.phases import CrystalStructure
     from pyxem_cnn.simulation.kinematic import KinematicSimulator
 
-__all__ = ["find_twins", "simulator_of"]
+__all__ = ["crystal_of", "find_twins", "pattern_differences", "simulator_of"]
 
 # Pairs of patterns at a time: about 100 MB of polar patterns.
 _BLOCK = 1000
@@ -38,22 +39,39 @@ def find_twins(simulator: KinematicSimulator, p: np.ndarray, q: np.ndarray) -> n
         Shape (n,); True where :func:`pyxem_cnn.metrics.pattern_difference` of the kinematic
         patterns, of 0.125 to 1.6 1/angstrom, is below 0.1.
     """
-    from tqdm.auto import tqdm
-
-    from pyxem_cnn.detector.grids import PolarGrid
-
     if not len(p):
         return np.zeros(0, dtype=bool)
     pairs = np.round(np.concatenate([_one_sign(p), _one_sign(q)], axis=1), _DECIMALS)
     _, first, inverse = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+    return pattern_differences(simulator, p[first], q[first])[inverse.ravel()] < TWIN_DIFFERENCE
+
+
+def pattern_differences(simulator: KinematicSimulator, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return how much the patterns of many pairs of orientations differ, with a progress bar.
+
+    Parameters
+    ----------
+    simulator
+        Of the phase.
+    p, q
+        Orientations of shape (n, 4), lab to crystal.
+
+    Returns
+    -------
+    difference
+        :func:`pyxem_cnn.metrics.pattern_difference` up to the largest radius of the simulator,
+        shape (n,).
+    """
+    from tqdm.auto import tqdm
+
+    from pyxem_cnn.detector.grids import PolarGrid
+
     grid = PolarGrid(k_max=simulator.k_max)
-    blocks = np.split(first, range(_BLOCK, len(first), _BLOCK))
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(p), _BLOCK)]
     # Shown if it takes longer than two seconds.
     progress = tqdm(blocks, f"Twins of {simulator.crystal.name}", leave=False, delay=2)
-    difference = np.concatenate(
-        [pattern_difference(simulator, p[block], q[block], grid) for block in progress]
-    )
-    return difference[inverse.ravel()] < TWIN_DIFFERENCE
+    parts = [pattern_difference(simulator, p[block], q[block], grid) for block in progress]
+    return np.concatenate([np.empty(0), *parts])
 
 
 def _one_sign(q: np.ndarray) -> np.ndarray:
@@ -61,7 +79,23 @@ def _one_sign(q: np.ndarray) -> np.ndarray:
     return np.where(q[:, :1] < 0, -q, q)
 
 
-def simulator_of(phases: list[Phase], accelerating_voltage: float) -> KinematicSimulator | str:
+def crystal_of(phase: Phase) -> CrystalStructure:
+    """Return the crystal of a phase that has atoms.
+
+    Parameters
+    ----------
+    phase
+        Where it has a point group alone, such as our monoclinic ones, every atom has to be there,
+        and the crystal has no other operations than translations.
+    """
+    from pyxem_cnn.phases import as_crystal_structure
+
+    return as_crystal_structure(phase, space_group=None if phase.space_group is not None else 1)
+
+
+def simulator_of(
+    phases: list[Phase], accelerating_voltage: float, k_max: float = 1.6
+) -> KinematicSimulator | str:
     """Return the kinematic simulator of a phase, or why there is none.
 
     Parameters
@@ -70,13 +104,14 @@ def simulator_of(phases: list[Phase], accelerating_voltage: float) -> KinematicS
         The phase as several maps know it: the first one with atoms counts.
     accelerating_voltage
         In kV.
+    k_max
+        Largest radius of a spot, 1/angstrom.
 
     Returns
     -------
     simulator
         The simulator, or a sentence.
     """
-    from pyxem_cnn.phases import as_crystal_structure
     from pyxem_cnn.simulation.kinematic import KinematicSimulator
 
     named = phases[0].name
@@ -85,10 +120,7 @@ def simulator_of(phases: list[Phase], accelerating_voltage: float) -> KinematicS
         return f"no map holds the atoms of {named}; give them by load_crystal_map(path, phases=)"
     phase = with_atoms[0]
     try:
-        # Phases with a point group alone, such as our monoclinic ones: every atom has to be there.
-        space_group = None if phase.space_group is not None else 1
-        crystal = as_crystal_structure(phase, space_group=space_group)
-        simulator = KinematicSimulator(crystal, accelerating_voltage)
+        simulator = KinematicSimulator(crystal_of(phase), accelerating_voltage, k_max)
     except ValueError as error:
         return f"the atoms of {named} cannot be used: {error}"
     if not _has_symmetry(simulator, phase):

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from pyxem_cnn.phases import CrystalStructure
 
 # Added to |U|, in 1/angstrom^2: lets in weak reflections near the Ewald sphere.
 _WEAKEST = 0.01
@@ -51,35 +47,6 @@ class Candidates(NamedTuple):
     """Low-index directions [uvw] in the crystal's frame, shape (m, 3), angstrom."""
     farthest: float
     """Largest excitation error, 1/angstrom."""
-
-
-def low_index_zones(crystal: CrystalStructure) -> np.ndarray:
-    """Return the lattice directions with indices up to 2 and their equivalents, opposites once.
-
-    Parameters
-    ----------
-    crystal
-        The structure.
-
-    Returns
-    -------
-    zones
-        Shortest lattice vector along each, Cartesian, shape (m, 3), in angstrom.
-    """
-    box = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    # Axes at 120 degrees: a three-fold axis turns [2 -1 0] into [1 3 0].
-    rotations = np.unique(crystal.rotations_fractional, axis=0)
-    images = np.unique((box @ rotations.transpose(0, 2, 1)).reshape(-1, 3), axis=0)
-    images = images[len(images) // 2 + 1 :]  # sorted: one of each pair of opposites, without 000
-    images = images[np.gcd.reduce(images, axis=1) == 1]
-    is_centring = (crystal.rotations_fractional == np.eye(3, dtype=int)).all((1, 2))
-    # A vector u / n is of the lattice where a centring translation is congruent to it.
-    vectors = images.astype(float)
-    for n in (2, 3):
-        rest = images[:, None] / n - crystal.translations[is_centring]
-        is_shorter = (np.abs(rest - np.rint(rest)) < 1e-4).all(-1).any(-1)
-        vectors[is_shorter] /= n
-    return vectors @ crystal.basis.T
 
 
 def importance(candidates: Candidates, zone_axis: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pyxem_cnn._checks import check_choice, check_positive, check_shape, given_expected
 from pyxem_cnn._torch import resolve_device
+from pyxem_cnn.crystal.zone_axes import low_index_zones
 from pyxem_cnn.detector.calibration import check_beam_energy, electron_wavelength
 from pyxem_cnn.phases import as_crystal_structure
 from pyxem_cnn.rotations import conjugate, rotate, zone_axis
@@ -336,7 +337,6 @@ class BlochWaveSimulator:
         from pyxem_cnn.simulation.bloch_waves.beam_selection import (
             Candidates,
             farthest_excitation_error,
-            low_index_zones,
         )
 
         def single(array: np.ndarray) -> torch.Tensor:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from pyxem_cnn.crystal.zone_axes import low_index_zones
 from pyxem_cnn.rotations import normalize, random_quaternions, zone_axis
 from pyxem_cnn.simulation.bloch_waves.beam_selection import (
     Candidates,
     importance,
-    low_index_zones,
     partner_axis,
     select_beams,
 )
@@ -131,27 +131,6 @@ class TestPairs:
         partner = partner_axis(zones, near)
         again = partner_axis(zones, partner)
         assert (again - near).abs().max() < 1e-5
-
-    @pytest.mark.parametrize("name", ["cubic", "trigonal", "hexagonal", "monoclinic"])
-    def test_zones_are_those_of_the_point_group(self, name):
-        """Its operations turn [2 -1 0] of a hexagonal cell into [1 3 0]: both are in or neither."""
-        phase = crystal(name)
-        zones = low_index_zones(phase)
-        both = np.concatenate([zones, -zones])
-        for operation in phase.point_group_matrices():
-            distance = np.linalg.norm((zones @ operation.T)[:, None] - both, axis=-1)
-            assert distance.min(axis=1).max() < 1e-9
-        assert len(zones) == (73 if name in ("trigonal", "hexagonal") else 49)
-
-    def test_zones_are_lattice_vectors(self):
-        """[110] of a face-centred cell is twice the shortest vector along it."""
-        zones = low_index_zones(crystal("cubic"))
-        lengths = np.linalg.norm(zones, axis=1) / 5.431
-        assert len(zones) == 49
-        assert lengths.min() == pytest.approx(np.sqrt(0.5))
-        assert np.isclose(lengths, 1).sum() == 3
-        assert np.isclose(lengths, np.sqrt(3)).sum() == 4
-        assert not np.isclose(lengths, np.sqrt(2)).any()
 
     @pytest.mark.parametrize("name", ["cubic", "trigonal"])
     def test_beams_of_the_zone_are_in_pairs(self, name, rng):
