@@ -21,6 +21,8 @@ from .maps.grains.find import find_grains
 from .maps.grains.grain_set import Grains
 from .maps.neighbour_choice import choose_by_neighbours
 from .maps.templates.orientation_map import orientation_map_to_crystal_map
+from .maps.twins.list_twins import list_twins
+from .maps.twins.twin_list import TwinList
 from .model import OrientationModel, available_models, load_model
 from .model.wrapping import wrap_model
 from .phases import CrystalStructure, as_crystal_structure, read_cif
@@ -58,6 +60,7 @@ __all__ = [
     "TemplateSettings",
     "TrainingConfig",
     "TuningConfig",
+    "TwinList",
     "__version__",
     "as_crystal_structure",
     "available_models",
@@ -68,6 +71,7 @@ __all__ = [
     "find_grains",
     "fine_tune",
     "grain_boundaries",
+    "list_twins",
     "load_crystal_map",
     "load_library",
     "load_model",

@@ -224,6 +224,19 @@ def test_neighbours_choose(tmp_path, scan, demo_model) -> None:  # noqa: F811
     assert median_error(loaded, scan[1]) < 1
 
 
+def test_twins_are_listed(tmp_path, scan, demo_model) -> None:  # noqa: F811
+    from orix import io
+
+    options = ("map", scan[0], demo_model, "-o", tmp_path / "map.h5", "--n-best", 2, "--twins")
+    result = run(*options)
+    assert result.exit_code == 0, result.output
+    assert "half a turn about a zone axis" in result.text
+    loaded = io.load(tmp_path / "map.h5")
+    assert loaded.prop["twin_axis"].shape == (DEMO_SIZE**2, 2, 3)
+    best = loaded.prop["scores"][loaded.is_indexed, 0]
+    assert (loaded.prop["score_with_twins"][loaded.is_indexed] >= best).all()
+
+
 def test_plain_signals_flips_and_numbers_from_options(tmp_path, scan, demo_model) -> None:  # noqa: F811
     import hyperspy.api as hs
     from orix import io
@@ -290,12 +303,24 @@ def map_refusals(tmp_path: Path) -> dict[str, tuple[list[object], tuple[str, ...
         "voltage": (["--beam-energy", 300], ("300 kV", "200 kV")),
         "device": (["--device", "cuda:77"], ("cuda",)),
         "neighbours": (["--neighbours"], ("--n-best", "2 or more")),
+        "twins": (["--twins"], ("--twins", "--n-best", "2 or more")),
     }
 
 
 @pytest.mark.parametrize(
     "case",
-    ["suffix", "folder", "mask", "text", "shape", "dtype", "voltage", "device", "neighbours"],
+    [
+        "suffix",
+        "folder",
+        "mask",
+        "text",
+        "shape",
+        "dtype",
+        "voltage",
+        "device",
+        "neighbours",
+        "twins",
+    ],
 )
 def test_refusals_of_map(tmp_path, scan, demo_model, case) -> None:  # noqa: F811
     options, words = map_refusals(tmp_path)[case]

@@ -64,6 +64,10 @@ def map_scan(
             "--neighbours", help="Choose between orientations of a point as its neighbours have it."
         ),
     ] = False,
+    twins: Annotated[
+        bool,
+        typer.Option("--twins", help="List which orientations of a point are twins of its best."),
+    ] = False,
     figures: Annotated[
         bool, typer.Option("--figures", help="Write IPF maps and scores beside the map.")
     ] = False,
@@ -92,8 +96,7 @@ def map_scan(
         from pyxem_cnn.maps.files.export import check_map_path, save_crystal_map
 
         # Everything that can be refused is refused before the scan is read.
-        if neighbours and n_best < 2:
-            raise ValueError("--neighbours: got --n-best 1, expected 2 or more to choose between.")
+        _check_n_best(n_best, {"--neighbours": neighbours, "--twins": twins})
         written = [output, *(_figure_paths(output).values() if figures else [])]
         refuse_existing(written, overwrite)
         check_map_path(output, overwrite)
@@ -127,8 +130,15 @@ def map_scan(
             from pyxem_cnn.maps.neighbour_choice import choose_by_neighbours
 
             xmap = choose_by_neighbours(xmap)
+        summary = ""
+        if twins:
+            from pyxem_cnn.maps.twins.list_twins import list_twins
+
+            listed = list_twins(xmap, accelerating_voltage=loaded[0].accelerating_voltage)
+            xmap, summary = listed.to_crystal_map(), f"\n{listed.summary()}\n\n"
         save_crystal_map(xmap, output, overwrite)
         _tell(xmap, seconds, goes_on)
+        console.print(Text(summary), end="", soft_wrap=True)
         if figures:
             written[1:] = save_figures(xmap, _figure_paths(output))
         if store is not None:
@@ -223,6 +233,12 @@ def _check_navigation(signal: Any) -> None:
             f"The scan has {n} navigation axes, expected 1 or 2, since a file holds one map. "
             "Save the parts of the scan one by one, s.inav[...]."
         )
+
+
+def _check_n_best(n_best: int, asked: dict[str, bool]) -> None:
+    """Refuse options that need several orientations where there is one."""
+    for option in (name for name, is_asked in asked.items() if is_asked and n_best < 2):
+        raise ValueError(f"{option}: got --n-best 1, expected 2 or more orientations of a point.")
 
 
 def _tell(xmap: CrystalMap, seconds: float, goes_on: bool) -> None:

@@ -122,7 +122,7 @@ class TwinAxes:
         Parameters
         ----------
         basis
-            a, b and c as columns, shape (3, 3), angstrom.
+            Vectors a, b and c as columns, shape (3, 3), angstrom.
         symmetry
             Proper rotations of the Laue group, shape (s, 4).
         translations
@@ -187,7 +187,7 @@ def fractional_rotations(basis: np.ndarray, quaternions: np.ndarray) -> np.ndarr
     Parameters
     ----------
     basis
-        a, b and c as columns, shape (3, 3).
+        Vectors a, b and c as columns, shape (3, 3).
     quaternions
         Shape (s, 4).
     """

@@ -7,7 +7,7 @@ import pytest
 from hyperspy.axes import UniformDataAxis
 from orix import io
 
-from pyxem_cnn.maps.building import build_crystal_map, coordinates_of_axes
+from pyxem_cnn.maps.building import build_crystal_map, coordinates_of_axes, with_properties
 from pyxem_cnn.rotations import random_quaternions
 from tests._crystals import crystal
 
@@ -144,3 +144,29 @@ class TestCoordinates:
 
     def test_no_axis(self):
         assert coordinates_of_axes(())["x"].tolist() == [0.0]
+
+
+class TestWithProperties:
+    def test_left_out_points_get_nothing(self):
+        inside = np.array([True, False, True, True])
+        xmap = build_crystal_map(
+            quaternions(4, 2), ids(4), [SILICON], prop={"scores": np.ones((4, 2))},
+            is_in_data=inside, frame="scan",
+        )  # fmt: skip
+        values = {"angle": np.arange(6.0).reshape(3, 2), "axis": np.ones((3, 2, 3), np.int8)}
+        result = with_properties(xmap, values)
+        np.testing.assert_array_equal(result.prop["angle"], values["angle"])
+        whole = {name: dict.__getitem__(result.prop, name) for name in values}
+        assert np.isnan(whole["angle"][1]).all()
+        assert not whole["axis"][1].any()
+        assert whole["axis"].dtype == np.int8
+        assert (result.frame, result.group) == ("scan", "Laue")
+
+    def test_given_map_stays_as_it_is(self):
+        xmap = build_crystal_map(quaternions(4), ids(4), [SILICON], prop={"scores": np.ones(4)})
+        result = with_properties(xmap, {"scores": np.zeros(4), "new": np.zeros(4)})
+        result[:2].prop["new"] = 1.0
+        assert list(xmap.prop) == ["scores"]
+        assert xmap.prop["scores"].all()
+        assert not result.prop["scores"].any()
+        np.testing.assert_array_equal(result.rotations.data, xmap.rotations.data)

@@ -79,18 +79,30 @@ def _one_sign(q: np.ndarray) -> np.ndarray:
     return np.where(q[:, :1] < 0, -q, q)
 
 
-def crystal_of(phase: Phase) -> CrystalStructure:
-    """Return the crystal of a phase that has atoms.
+def crystal_of(phase: Phase) -> CrystalStructure | str:
+    """Return the crystal of a phase, or why there is none.
 
     Parameters
     ----------
     phase
         Where it has a point group alone, such as our monoclinic ones, every atom has to be there,
-        and the crystal has no other operations than translations.
+        and the crystal has no operation but the identity.
+
+    Returns
+    -------
+    crystal
+        The crystal, or a sentence.
     """
     from pyxem_cnn.phases import as_crystal_structure
 
-    return as_crystal_structure(phase, space_group=None if phase.space_group is not None else 1)
+    name = phase.name
+    if not len(phase.structure):
+        return f"no map holds the atoms of {name}; give them by load_crystal_map(path, phases=)"
+    try:
+        space_group = None if phase.space_group is not None else 1
+        return as_crystal_structure(phase, space_group=space_group)
+    except ValueError as error:
+        return f"the atoms of {name} cannot be used: {error}"
 
 
 def simulator_of(
@@ -114,17 +126,16 @@ def simulator_of(
     """
     from pyxem_cnn.simulation.kinematic import KinematicSimulator
 
-    named = phases[0].name
-    with_atoms = [phase for phase in phases if len(phase.structure)]
-    if not with_atoms:
-        return f"no map holds the atoms of {named}; give them by load_crystal_map(path, phases=)"
-    phase = with_atoms[0]
+    phase = next((phase for phase in phases if len(phase.structure)), phases[0])
+    crystal = crystal_of(phase)
+    if isinstance(crystal, str):
+        return crystal
     try:
-        simulator = KinematicSimulator(crystal_of(phase), accelerating_voltage, k_max)
+        simulator = KinematicSimulator(crystal, accelerating_voltage, k_max)
     except ValueError as error:
-        return f"the atoms of {named} cannot be used: {error}"
+        return f"the atoms of {phase.name} cannot be used: {error}"
     if not _has_symmetry(simulator, phase):
-        return f"the atoms of {named} are not those of a whole cell"
+        return f"the atoms of {phase.name} are not those of a whole cell"
     return simulator
 
 
