@@ -81,6 +81,8 @@ class Conditions:
         Half the side of a square detector, 1/angstrom.
     beam_offset
         Largest distance of the beam from the detector's middle, share of half a side.
+    unmasked
+        Share of patterns that a detector larger than the grid sees whole.
     blocked
         Share of patterns with a beam stop, and with a larger central disc.
     gaps, gap_width
@@ -121,6 +123,7 @@ class Conditions:
     gaussian_width: aug.Range = (0.1, 0.6)
     half_width: aug.Range = (0.6, 2.4)
     beam_offset: float = 0.1
+    unmasked: float = 0.4
     blocked: float = 0.08
     gaps: float = 0.06
     gap_width: aug.Range = (0.02, 0.08)

@@ -92,6 +92,7 @@ class Exposure:
         mask *= aug.blocked(n, c.blocked, grid, generator)
         module = (_MODULE[0] * grid.k_max, _MODULE[1] * grid.k_max)
         mask *= aug.detector_gaps(n, c.gaps, c.gap_width, module, grid, generator)
+        mask[aug.chance(n, c.unmasked, generator)] = 1
         return mask
 
     def _counted(self, content: Tensor, is_vacuum: Tensor, generator: torch.Generator) -> Tensor:

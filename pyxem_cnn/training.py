@@ -52,8 +52,8 @@ class TrainingConfig:
     residual_weight, thickness_weight, share_weight, class_weight
         Weights of the losses of the residual (per degree), of the thickness (per 100 angstrom), of
         shares and of classes against the cross-entropy of orientations.
-    width, n_blocks
-        Size of the network.
+    width, n_blocks, n_hidden, n_front
+        Size of the network, see `pyxem_cnn.networks.azimuthal.AzimuthalConfig`.
     zone_spacing, n_bins
         Cells: distance of zone axes in degrees, number of in-plane bins.
     polarity
@@ -85,6 +85,8 @@ class TrainingConfig:
     class_weight: float = 0.5
     width: int = 256
     n_blocks: int = 4
+    n_hidden: int = 0
+    n_front: int = 0
     zone_spacing: float = 4.0
     n_bins: int = 32
     polarity: bool = False
@@ -190,8 +192,9 @@ def train(
     grid
         Polar grid; by default fitted to the crystal.
     start
-        A model whose weights to start from, where they are of the same shape: that of a shorter
-        training, or of a similar phase. By default, weights are random.
+        A model whose weights to start from, where they fit: that of a shorter training, of a
+        similar phase, or of a smaller network, which does the same at first. By default, weights
+        are random.
     name
         Of the model; by default that of the phase.
     checkpoint
@@ -253,16 +256,16 @@ def train(
 def _started_from(start: Any, network: torch.nn.Module) -> str:
     """Give a network the weights of a model as far as they fit; return the model's hash."""
     from pyxem_cnn.model import OrientationModel, load_model
+    from pyxem_cnn.networks.growing import grown
 
     model = start if isinstance(start, OrientationModel) else load_model(start)
-    own = network.state_dict()
-    given = {k: v for k, v in model.module.state_dict().items() if k in own}
-    fitting = {k: v for k, v in given.items() if v.shape == own[k].shape}
-    n_fitting, n = (sum(v.numel() for v in part.values()) for part in (fitting, own))
-    if "stem" not in fitting:
+    given, own = model.module.state_dict(), network.state_dict()
+    if "stem" not in given or given["stem"].shape != own["stem"].shape:
         expected = "a model of pyxem_cnn.train with the same grid and network width"
         raise ValueError(given_expected("start", model.name, expected))
-    network.load_state_dict(fitting, strict=False)
+    network.load_state_dict(grown(given, own), strict=False)
+    n_fitting = sum(min(given[k].numel(), v.numel()) for k, v in own.items() if k in given)
+    n = sum(v.numel() for v in own.values())
     _logger.info("%.0f %% of the weights are those of %s", 100 * n_fitting / n, model.name)
     return model.sha256
 
@@ -320,6 +323,8 @@ class _Learner:
                     n_bins=config.n_bins,
                     width=config.width,
                     n_blocks=config.n_blocks,
+                    n_hidden=config.n_hidden,
+                    n_front=config.n_front,
                 )
             )
         device = resolve_device()
@@ -363,6 +368,7 @@ def _finished(
     device = resolve_device()
     network = learner.network.to(device).eval().requires_grad_(False)
     network.low_precision = False
+    network.keep_halves()
     fitted = replace(config, validation_patterns=8 * config.validation_patterns)
     learner.target.calibration = fit_calibration(network, learner.target, sources, fitted)
     large = replace(config, validation_patterns=4 * config.validation_patterns)

@@ -46,6 +46,7 @@ QUIET = Conditions(
     half_width=(9.0, 9.0),
     beam_offset=0.0,
     gaussian_background=0.0,
+    unmasked=0.0,
     blocked=0.0,
     gaps=0.0,
     hot_pixels=(0.0, 0.0),
@@ -279,6 +280,16 @@ class TestBatches:
         seen = total > 0
         assert seen.float().mean() > 0.9
         assert float(total[seen].mean()) == pytest.approx(1e4, rel=0.01)
+
+    def test_share_of_unmasked_patterns(self, library, generator):
+        masked = replace(QUIET, half_width=(0.5, 0.5), blocked=1.0)
+        batch = PatternSource(library, GRID, replace(masked, unmasked=0.3)).batch(300, generator)
+        whole = (batch.mask == 1).flatten(1).all(1)
+        assert float(whole.float().mean()) == pytest.approx(0.3, abs=0.09)
+        # The others see no more than a small detector does.
+        assert float(batch.mask[~whole].mean(dim=(1, 2)).max()) < 0.6
+        batch = PatternSource(library, GRID, masked).batch(50, generator)
+        assert not (batch.mask == 1).flatten(1).all(1).any()
 
     def test_share_of_noise_free_patterns(self, library, generator):
         conditions = replace(QUIET, noise_free=0.3, electrons=(200.0, 200.0))

@@ -69,6 +69,14 @@ def train(
     blocks: Annotated[
         int | None, typer.Option(min=1, help="Blocks of the network; more are slower and better.")
     ] = None,
+    hidden: Annotated[
+        int | None,
+        typer.Option(min=1, help="Channels of the blocks' hidden layers; by default 512."),
+    ] = None,
+    front: Annotated[
+        int | None,
+        typer.Option(min=0, help="Channels of a first layer beside the stem; by default none."),
+    ] = None,
     compiled: Annotated[
         bool | None,
         typer.Option(
@@ -106,6 +114,8 @@ def train(
             "learning_rate": learning_rate,
             "batch_size": batch_size,
             "n_blocks": blocks,
+            "n_hidden": hidden,
+            "n_front": front,
         }
         options = {name: value for name, value in options.items() if value is not None}
         compiled = _has_compiler() if compiled is None else compiled

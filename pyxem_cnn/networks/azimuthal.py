@@ -14,11 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pyxem_cnn.networks.layers import Block, ChannelNorm, Front, ZoneHead
+
 NO_PHASES = ("vacuum", "amorphous", "other")
 """Classes of patterns besides the phases: no specimen, no crystal, another crystal."""
 
 # What is known of the orientation in a cell: two tilts, an in-plane offset, the logit of its share.
 _N_VALUES = 4
+# Matrices that are rounded to the precision of their products wherever they are used.
+_KEPT_IN_HALVES = ("stem", "front_stem", "expand", "contract", "zone_weight")
 # The thickness is learnt in units of this many angstrom.
 THICKNESS_UNIT = 100.0
 
@@ -39,6 +43,10 @@ class AzimuthalConfig:
         Channels of the trunk.
     n_blocks
         Residual blocks.
+    n_hidden
+        Channels of the hidden layer of each block; 0 for twice the width.
+    n_front
+        Channels of a first layer at all azimuth bins, beside the stem; 0 for none.
     reach
         Neighbouring in-plane bins on either side that the stem sees besides its own.
     embedding
@@ -53,6 +61,8 @@ class AzimuthalConfig:
     n_bins: int = 32
     width: int = 192
     n_blocks: int = 4
+    n_hidden: int = 0
+    n_front: int = 0
     reach: int = 1
     embedding: int = 64
     n_candidates: int = 16
@@ -70,141 +80,6 @@ class AzimuthalConfig:
     def stride(self) -> int:
         """Azimuth bins for each in-plane bin."""
         return self.n_azimuthal // self.n_bins
-
-
-class CirculantMix(nn.Module):
-    """Mix positions of the azimuth, each channel with its own circular kernel, and add the input.
-
-    Parameters
-    ----------
-    width
-        Channels.
-    n_bins
-        Positions.
-    """
-
-    def __init__(self, width: int, n_bins: int) -> None:
-        super().__init__()
-        self.n_bins = n_bins
-        self.kernel = nn.Parameter(torch.randn(width, n_bins) * n_bins**-0.5)
-        self.register_buffer("identity", torch.eye(n_bins)[:1], persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (width, n_bins, batch) to the same shape."""
-        # Row i of the circulant matrix is the kernel backwards, from its entry i.
-        backwards = (self.kernel + self.identity).to(x.dtype).flip(1)
-        rows = torch.cat([backwards, backwards], dim=1).unfold(1, self.n_bins, 1)
-        circulant = rows[:, : self.n_bins].flip(1)
-        # (width, n_bins, n_bins) @ (width, n_bins, batch)
-        return torch.bmm(circulant, x)
-
-
-class ChannelNorm(nn.Module):
-    """Batch normalisation of (channels, positions, batch) over positions and batch.
-
-    Parameters
-    ----------
-    width
-        Channels.
-    momentum
-        Share of a batch in the running statistics.
-    """
-
-    def __init__(self, width: int, momentum: float = 0.05) -> None:
-        super().__init__()
-        self.momentum = momentum
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
-        self.register_buffer("running_mean", torch.zeros(width))
-        self.register_buffer("running_var", torch.ones(width))
-
-    def affine(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scale and offset of each channel, float32, that normalise an input."""
-        mean, var = self.running_mean, self.running_var
-        if self.training:
-            # In float32, whatever the activations are.
-            n = x.shape[1] * x.shape[2]
-            mean = x.sum(dim=(1, 2), dtype=torch.float32) / n
-            var = x.square().sum(dim=(1, 2), dtype=torch.float32) / n - mean.square()
-            var = var.clamp(min=0.0)
-            with torch.no_grad():
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(var, self.momentum)
-        scale = self.weight * torch.rsqrt(var + 1e-5)
-        return scale, self.bias - mean * scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (width, positions, batch) to the same shape."""
-        scale, offset = self.affine(x)
-        scale, offset = scale.to(x.dtype)[:, None, None], offset.to(x.dtype)[:, None, None]
-        return x * scale + offset
-
-
-class Block(nn.Module):
-    """Residual block: circulant mixing along the azimuth, then a perceptron over channels.
-
-    Parameters
-    ----------
-    width
-        Channels.
-    n_bins
-        Positions.
-    """
-
-    def __init__(self, width: int, n_bins: int) -> None:
-        super().__init__()
-        self.mix = CirculantMix(width, n_bins)
-        self.norm = ChannelNorm(width)
-        self.expand = nn.Parameter(torch.randn(2 * width, width) * width**-0.5)
-        self.expand_bias = nn.Parameter(torch.zeros(2 * width, 1))
-        self.contract = nn.Parameter(torch.randn(width, 2 * width) * 0.3 * (2 * width) ** -0.5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (width, n_bins, batch) to the same shape."""
-        y = self.mix(x)
-        # The norm is a factor and an offset of each channel: both go into the weights.
-        scale, offset = self.norm.affine(y)
-        expand = (self.expand * scale).to(x.dtype)
-        bias = (self.expand_bias + torch.mm(self.expand, offset[:, None])).to(x.dtype)
-        y = torch.addmm(bias, expand, y.flatten(1)).relu_()  # (2 width, n_bins * batch)
-        return torch.addmm(x.flatten(1), self.contract.to(x.dtype), y).view_as(x)
-
-
-class ZoneHead(nn.Module):
-    """Read numbers from the features at a position, given the zone axis.
-
-    Parameters
-    ----------
-    width
-        Channels.
-    embedding
-        Size of the hidden layer.
-    n_zones
-        Zone axes of all phases.
-    n_values
-        How many numbers.
-    """
-
-    def __init__(self, width: int, embedding: int, n_zones: int, n_values: int) -> None:
-        super().__init__()
-        self.feature_to_hidden = nn.Linear(width, embedding)
-        self.zone_embedding = nn.Embedding(n_zones, embedding)
-        self.hidden_to_values = nn.Linear(embedding, n_values)
-
-    def forward(self, features: Tensor, position: Tensor, zone: Tensor) -> Tensor:
-        """Return values (batch, n, n_values).
-
-        Parameters
-        ----------
-        features
-            Shape (batch, n_bins, width).
-        position, zone
-            Which in-plane bins and zones, shape (batch, n).
-        """
-        there = features.gather(1, position[..., None].expand(-1, -1, features.shape[2]))
-        weight = self.feature_to_hidden.weight.to(features.dtype)
-        hidden = F.linear(there, weight).float() + self.feature_to_hidden.bias
-        return self.hidden_to_values(F.relu(hidden + self.zone_embedding(zone)))
 
 
 class AzimuthalNetwork(nn.Module):
@@ -230,7 +105,16 @@ class AzimuthalNetwork(nn.Module):
         spread = (2 / (inputs * (2 * self.reach + 1))) ** 0.5
         self.stem = nn.Parameter(torch.randn((2 * self.reach + 1) * width, inputs) * spread)
         self.stem_norm = ChannelNorm(width)
-        self.blocks = nn.ModuleList([Block(width, config.n_bins) for _ in range(config.n_blocks)])
+        self.front, self.front_stem = None, None
+        if config.n_front:
+            self.front = Front(2 * config.n_radial, config.n_front)
+            inputs = config.n_front * config.stride
+            weights = torch.randn(len(self.stem), inputs)
+            self.front_stem = nn.Parameter(weights * (2 / inputs) ** 0.5 / (2 * self.reach + 1))
+        n_hidden = config.n_hidden or 2 * width
+        self.blocks = nn.ModuleList(
+            [Block(width, config.n_bins, n_hidden) for _ in range(config.n_blocks)]
+        )
         self.head_norm = ChannelNorm(width)
         self.zone_weight = nn.Parameter(torch.randn(n_zones, width) * width**-0.5)
         self.zone_bias = nn.Parameter(torch.zeros(n_zones, 1))
@@ -241,6 +125,15 @@ class AzimuthalNetwork(nn.Module):
             nn.ReLU(),
             nn.Linear(config.embedding, len(config.n_zones) + len(NO_PHASES)),
         )
+
+    def keep_halves(self) -> None:
+        """Round the large matrices to half precision and keep them so: files are half as large.
+
+        Products are what they were, in float32 or bfloat16. Only for a network that learns no more.
+        """
+        for name, weight in self.named_parameters():
+            if name.split(".")[-1] in _KEPT_IN_HALVES or name == "front.kernel":
+                weight.data = weight.data.half()
 
     def features(self, counts: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return features of each in-plane position, and of the pattern as a whole.
@@ -262,10 +155,19 @@ class AzimuthalNetwork(nn.Module):
             mask = mask[0]  # one for all patterns
         value, rings = self._normalised(counts, mask)
         x = self._stem(value, mask)
+        if self.front is not None:
+            x = x + self._front(value, mask)
         x = F.relu(self.stem_norm(x))
         for block in self.blocks:
             x = block(x)
         return F.relu(self.head_norm(x)).permute(2, 1, 0).contiguous(), rings
+
+    def _front(self, value: Tensor, mask: Tensor) -> Tensor:
+        """Return what the front makes of normalised patterns, (width, n_bins, batch)."""
+        dtype = torch.bfloat16 if self.low_precision else value.dtype
+        both = torch.cat([value.to(dtype), mask.to(dtype).expand_as(value)], dim=1)
+        columns = self._columns(self.front(both))
+        return self._shifted_sum(torch.mm(self.front_stem.to(dtype), columns))
 
     def _stem(self, value: Tensor, mask: Tensor) -> Tensor:
         """Return what the stem makes of normalised patterns, (width, n_bins, batch)."""

@@ -9,13 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pyxem_cnn.networks.azimuthal import (
-    NO_PHASES,
-    AzimuthalConfig,
-    AzimuthalNetwork,
-    ChannelNorm,
-    CirculantMix,
-)
+from pyxem_cnn.networks.azimuthal import NO_PHASES, AzimuthalConfig, AzimuthalNetwork
+from pyxem_cnn.networks.layers import ChannelNorm, CirculantMix
 
 CONFIG = AzimuthalConfig(
     n_radial=6,
@@ -29,10 +24,10 @@ CONFIG = AzimuthalConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture(scope="module", params=[0, 10], ids=["", "front"])
+def network(request):
     torch.manual_seed(3)
-    network = AzimuthalNetwork(CONFIG)
+    network = AzimuthalNetwork(replace(CONFIG, n_front=request.param, n_hidden=20 + request.param))
     # Norms that have seen patterns: means and variances other than 0 and 1.
     network.train()
     for _ in range(40):
@@ -298,3 +293,29 @@ def test_gradients_reach_every_parameter(patterns):
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
+
+
+def test_halves_are_kept(network, patterns):
+    counts, mask = patterns
+    half = copy.deepcopy(network)
+    half.keep_halves()
+    for name in ("stem", "zone_weight", "blocks.1.expand", "blocks.0.contract"):
+        assert half.get_parameter(name).dtype == torch.float16
+        assert network.get_parameter(name).dtype == torch.float32
+    expected, found = everything(network, counts, mask), everything(half, counts, mask)
+    for value, rounded in zip(expected, found, strict=True):
+        assert rounded.dtype == torch.float32
+        torch.testing.assert_close(rounded, value, atol=5e-3, rtol=5e-3)
+        assert not torch.equal(rounded, value)
+    # What is rounded is rounded once: a network of whole numbers of these weights does the same.
+    whole = copy.deepcopy(network)
+    whole.load_state_dict(half.state_dict())
+    for value, rounded in zip(everything(whole, counts, mask), found, strict=True):
+        torch.testing.assert_close(value, rounded, atol=1e-6, rtol=1e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scripted = torch.jit.script(half)
+    torch.testing.assert_close(scripted(counts, mask), half(counts, mask))
+    scripted.low_precision = half.low_precision = True
+    entropy = [one(counts, mask)["entropy"] for one in (scripted, half)]
+    torch.testing.assert_close(entropy[0], entropy[1], atol=0.02, rtol=0.02)

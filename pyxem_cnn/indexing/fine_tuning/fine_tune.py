@@ -200,6 +200,7 @@ def _train(
     network.train()
     fit(OrientationTask(network, target, training), sources, None, {}, show_progressbar)
     network.cpu().eval().requires_grad_(False)
+    network.keep_halves()
 
 
 def _tell(before: Evaluation, after: Evaluation) -> None:
