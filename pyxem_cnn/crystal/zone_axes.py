@@ -163,6 +163,30 @@ class TwinAxes:
         along = zone_axis(quaternions) @ self.vectors.T
         return np.sqrt(np.maximum((self.vectors**2).sum(1) - along**2, 0))
 
+    def near(self, quaternions: np.ndarray, farthest: float) -> tuple[np.ndarray, ...]:
+        """Return which axes are near the beam, for millions of orientations.
+
+        Parameters
+        ----------
+        quaternions
+            Lab to crystal, shape (n, 4).
+        farthest
+            Largest offset, angstrom.
+
+        Returns
+        -------
+        place, number, offset
+            Orientation, axis and offset in angstrom of every pair that is near, shape (pairs,), in
+            the order of the orientations.
+        """
+        direction, square = zone_axis(quaternions), (self.vectors**2).sum(1)
+        least = np.sqrt(np.maximum(square - farthest**2, 0)).astype(np.float32)
+        # Single precision finds the few that are worth a closer look.
+        along = direction.astype(np.float32) @ self.vectors.T.astype(np.float32)
+        place, number = np.nonzero(np.abs(along, out=along) >= least)
+        exact = (direction[place] * self.vectors[number]).sum(1)
+        return place, number, np.sqrt(np.maximum(square[number] - exact**2, 0))
+
     def turned(self, quaternions: np.ndarray, number: np.ndarray) -> np.ndarray:
         """Return orientations of the crystal after half a turn about one of the axes, C2[uvw] O.
 

@@ -120,6 +120,17 @@ class TestTwinAxes:
         expected = np.linalg.norm(np.cross(beam, axes.vectors), axis=-1)
         np.testing.assert_allclose(axes.offsets(q), expected, atol=1e-6)
 
+    @pytest.mark.parametrize("farthest", [0.7, 1.25, 3.5])
+    def test_near_ones_are_those_of_small_offset(self, name, farthest, rng):
+        axes = TwinAxes.of(crystal(name), 6)
+        q = random_quaternions(200, rng)
+        place, number, offset = axes.near(q, farthest)
+        expected = axes.offsets(q)
+        np.testing.assert_allclose(offset, expected[place, number], atol=1e-6)
+        is_found = np.zeros(expected.shape, dtype=bool)
+        is_found[place, number] = True
+        np.testing.assert_array_equal(is_found, expected <= farthest)
+
     def test_turned_crystal(self, name, rng):
         axes = TwinAxes.of(crystal(name))
         q, number = random_quaternions(6, rng), rng.integers(len(axes), size=6)

@@ -31,10 +31,11 @@ _REACH = 0.5
 
 
 class _Options(NamedTuple):
-    """What patterns are simulated with, and up to which angle in degrees orientations agree."""
+    """Arguments of `list_twins` that say what is a twin."""
 
     accelerating_voltage: float | None
     k_max: float
+    largest_index: int
     tolerance: float
 
 
@@ -43,6 +44,7 @@ def list_twins(
     *,
     accelerating_voltage: float | None = None,
     k_max: float = 1.6,
+    largest_index: int = 3,
     tolerance: float = 3.0,
     scores: str | None = "scores",
     minimum_score: float = 0.01,
@@ -66,6 +68,8 @@ def list_twins(
         Radius of the detector, 1/angstrom. Patterns are compared up to there, and a zone axis is
         near the beam if the spots within half of it are all of its zeroth Laue zone: if its
         lattice vector ends at most 2 / `k_max` from the beam's line, 1.25 angstrom by default.
+    largest_index
+        Largest index of [uvw]. Equivalent axes may have larger ones.
     tolerance
         Angle in degrees up to which an orientation is the exact twin, or the best one itself.
     scores
@@ -97,8 +101,7 @@ def list_twins(
     Notes
     -----
     Half turns that belong to the Laue group are no twins, since kinematic patterns tell no more.
-    Zone axes have indices up to 3, and those equivalent to them. [uvw] refers to the best
-    orientation as the map has it, and points to the source.
+    [uvw] refers to the crystal as the best orientation of the map has it, and points to the source.
 
     The difference R is that of the best orientation and its *exact* twin, to 0.2 degrees of the
     zone axis. Errors of half a degree, as the listed orientations have them, would make patterns
@@ -114,12 +117,12 @@ def list_twins(
     from orix.crystal_map import CrystalMap
 
     check_type("xmap", xmap, CrystalMap, "Pass the maps of a list one by one.")
-    _check_numbers(accelerating_voltage, k_max, tolerance, minimum_score)
+    options = _Options(accelerating_voltage, k_max, largest_index, tolerance)
+    _check_numbers(options, minimum_score)
     candidates = candidates_of(xmap)
     probability = None if scores is None else scores_of(xmap, scores)
     phase = _listed(candidates.phase, probability, minimum_score)
     columns = _without_twins(phase)
-    options = _Options(accelerating_voltage, float(k_max), float(tolerance))
     for phase_id, one in xmap.phases_in_data:
         if phase_id >= 0:
             here = np.flatnonzero(phase[:, 0] == phase_id)
@@ -134,14 +137,14 @@ def list_twins(
     )
 
 
-def _check_numbers(
-    accelerating_voltage: float | None, k_max: float, tolerance: float, minimum_score: float
-) -> None:
-    if accelerating_voltage is not None:
-        check_positive("accelerating_voltage", accelerating_voltage, remedy="It is in kV.")
-        check_beam_energy(accelerating_voltage, "accelerating_voltage")
-    check_positive("k_max", k_max, remedy="It is in 1/angstrom.")
-    check_positive("tolerance", tolerance, remedy="It is in degrees.")
+def _check_numbers(options: _Options, minimum_score: float) -> None:
+    """Raise TypeError or ValueError for numbers that make no sense."""
+    if options.accelerating_voltage is not None:
+        check_positive("accelerating_voltage", options.accelerating_voltage, remedy="It is in kV.")
+        check_beam_energy(options.accelerating_voltage, "accelerating_voltage")
+    check_positive("k_max", options.k_max, remedy="It is in 1/angstrom.")
+    check_positive("largest_index", options.largest_index, integer=True)
+    check_positive("tolerance", options.tolerance, remedy="It is in degrees.")
     check_share("minimum_score", minimum_score)
 
 
@@ -181,7 +184,8 @@ def _search(
     symmetry, best = proper_group(phase).data, quaternions[:, 0]
     simulator = _simulator(phase, options)
     crystal = crystal_of(phase) if simulator is None else simulator.crystal
-    axes = axes_of_phase(phase, None if isinstance(crystal, str) else crystal)
+    crystal = None if isinstance(crystal, str) else crystal
+    axes = axes_of_phase(phase, crystal, options.largest_index)
     limits = options.tolerance, 1 / (_REACH * options.k_max)
     related = relate(best, quaternions[:, 1:], there, axes, symmetry, limits)
     _enter(columns, here, best, related, axes)

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Related", "axes_of_phase", "relate", "twin_differences"]
 
-# Indices of zone axes: with [123] and [233] as well, about twice as many second orientations of
-# silicon's patterns are twins as with indices up to 2; more indices find hardly any more.
-_LARGEST_INDEX = 3
-_BLOCK = 20_000  # orientations: 25 MB for 150 axes
+_BLOCK = 10_000  # orientations: 50 MB for 1300 axes
 # Angles that differ by less are equal, degrees: the nearer axis is then the one.
 _SAME_ANGLE = 0.1
 # Patterns of one axis are simulated once for all zone axes in a cell of this size, 0.23 degrees.
@@ -46,7 +43,7 @@ class Related(NamedTuple):
     deviation: np.ndarray
 
 
-def axes_of_phase(phase: Phase, crystal: CrystalStructure | None) -> TwinAxes:
+def axes_of_phase(phase: Phase, crystal: CrystalStructure | None, largest_index: int) -> TwinAxes:
     """Return the axes of half turns of a phase.
 
     Parameters
@@ -55,6 +52,8 @@ def axes_of_phase(phase: Phase, crystal: CrystalStructure | None) -> TwinAxes:
         With a cell and a point group.
     crystal
         The phase with its atoms. Without them, the lattice is taken to be primitive.
+    largest_index
+        Of u, v and w.
 
     Raises
     ------
@@ -69,7 +68,7 @@ def axes_of_phase(phase: Phase, crystal: CrystalStructure | None) -> TwinAxes:
             "Load the map with load_crystal_map(path, phases=), or set its structure."
         )
     translations = np.empty((0, 3)) if crystal is None else lattice_translations(crystal)
-    return TwinAxes.of_lattice(lattice.base.T, symmetry, translations, _LARGEST_INDEX)
+    return TwinAxes.of_lattice(lattice.base.T, symmetry, translations, largest_index)
 
 
 def relate(
@@ -107,9 +106,8 @@ def relate(
     points = np.flatnonzero(asked.any(axis=1))
     for start in range(0, len(points), _BLOCK):
         block = points[start : start + _BLOCK]
-        offsets = axes.offsets(best[block])
-        place, number = np.nonzero(offsets <= farthest)
-        point, offset = block[place], offsets[place, number]
+        place, number, offset = axes.near(best[block], farthest)
+        point = block[place]
         turned = axes.turned(best[point], number)
         for rank in range(there.shape[1]):
             here = np.flatnonzero(asked[point, rank])

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["summarize_twins"]
 
+# Families of axes with a line of their own.
+_MOST_AXES = 8
+
 
 def summarize_twins(twins: TwinList) -> str:
     """Return what the other orientations are, and the twins by phase and axis.
@@ -36,7 +39,7 @@ def _head(twins: TwinList) -> str:
         f"{indexed} of {len(twins.axis)} points are indexed, with up to {twins.axis.shape[1]} "
         "orientations each\n"
         f"twins: within {twins.tolerance:g} deg of half a turn about a zone axis near the beam, "
-        f"modulo the Laue group\n{patterns}"
+        f"indices up to {twins.largest_index}, modulo the Laue group\n{patterns}"
     )
 
 
@@ -56,23 +59,35 @@ def _axes(twins: TwinList) -> str:
     point, rank = np.nonzero(twins.is_twin)
     if not len(point):
         return ""
-    simulated = twins.accelerating_voltage is not None
     head = f"{'half turn about':<21}{'twins':>8}{'tilt, median':>15}"
-    lines = [head + (f"{'R, median':>12}{f'R < {TWIN_DIFFERENCE:g}':>12}" if simulated else "")]
-    phase = twins.xmap.phase_id[point]
-    columns = np.column_stack([phase, twins.family[point, rank]])
-    keys, inverse, counts = np.unique(columns, axis=0, return_inverse=True, return_counts=True)
-    for i in np.lexsort((-counts, keys[:, 0])):
-        here = inverse.ravel() == i
-        tilt, difference = (v[point[here], rank[here]] for v in (twins.tilt, twins.difference))
-        name = f"{twins.xmap.phases[int(keys[i, 0])].name} <{' '.join(map(str, keys[i, 1:]))}>"
-        line = f"{name:<21}{counts[i]:>8}{np.median(tilt):>11.1f} deg"
-        if simulated:
-            share = 100 * np.mean(difference < TWIN_DIFFERENCE)
-            known = not np.isnan(difference).any()
-            line += f"{np.median(difference):>12.3f}{share:>10.0f} %" if known else f"{'-':>12}"
-        lines.append(line)
+    if twins.accelerating_voltage is not None:
+        head += f"{'R, median':>12}{f'R < {TWIN_DIFFERENCE:g}':>12}"
+    lines, phase = [head], twins.xmap.phase_id[point]
+    for phase_id in np.unique(phase):
+        own = phase == phase_id
+        families, inverse, counts = np.unique(
+            twins.family[point[own], rank[own]], axis=0, return_inverse=True, return_counts=True
+        )
+        order = np.argsort(-counts, kind="stable")
+        place = np.argsort(order)[inverse.ravel()].clip(max=_MOST_AXES)
+        names = [f"<{' '.join(map(str, families[i]))}>" for i in order[:_MOST_AXES]]
+        names += [f"{len(order) - _MOST_AXES} more"] * (len(order) > _MOST_AXES)
+        for number, name in enumerate(names):
+            here = point[own][place == number], rank[own][place == number]
+            lines.append(_line(f"{twins.xmap.phases[int(phase_id)].name} {name}", twins, here))
     return "\n".join(lines)
+
+
+def _line(name: str, twins: TwinList, here: tuple[np.ndarray, np.ndarray]) -> str:
+    """Return a line of the table, of the orientations at some points and ranks."""
+    line = f"{name:<21}{len(here[0]):>8}{np.median(twins.tilt[here]):>11.1f} deg"
+    if twins.accelerating_voltage is None:
+        return line
+    difference = twins.difference[here]
+    if np.isnan(difference).all():
+        return f"{line}{'-':>12}{'-':>12}"
+    share = 100 * np.mean(difference < TWIN_DIFFERENCE)
+    return f"{line}{np.median(difference):>12.3f}{share:>10.0f} %"
 
 
 def _scores(twins: TwinList) -> str:

@@ -49,12 +49,14 @@ class TwinList:
     score_with_twins
         Probability that the best orientation or one of its listed twins is right, the sum of their
         scores, shape (points,). NaN where nothing is indexed, and without scores.
-    tolerance
-        In degrees.
     accelerating_voltage
         In kV; None where nothing was simulated.
     k_max
         Radius of the detector, 1/angstrom.
+    largest_index
+        Of the axes.
+    tolerance
+        In degrees.
     scores
         Name of the property that was summed, None for none.
     """
@@ -67,9 +69,10 @@ class TwinList:
     deviation: np.ndarray
     difference: np.ndarray
     score_with_twins: np.ndarray
-    tolerance: float
     accelerating_voltage: float | None
     k_max: float
+    largest_index: int
+    tolerance: float
     scores: str | None
 
     @cached_property

@@ -189,7 +189,7 @@ class TestDifference:
     def test_alike_ones_are_simulated_once(self, rng, monkeypatch):
         """Turned in the plane, equivalent, 0.1 degrees apart."""
         name = "trigonal"
-        axes = axes_of_phase(crystal(name).to_phase(), crystal(name))
+        axes = axes_of_phase(crystal(name).to_phase(), crystal(name), 3)
         number = int(np.flatnonzero((axes.indices == ZONES[name]).all(1))[0])
         q = np.tile(near(name, ZONES[name], rng, 1.0), (300, 1))
         q = off(multiply(q, about_z(rng.uniform(0, 6, 300))), 0.05, rng)
@@ -235,6 +235,13 @@ class TestWhatIsNoTwin:
         turned = half_turn("cubic", (1, 1, 2), q)
         found = list_twins(map_of(np.stack([q, turned], 1), [0.6, 0.4]))
         assert found.relation[0, 1] == "other"
+
+    @pytest.mark.parametrize(("largest_index", "is_twin"), [(4, False), (5, True)])
+    def test_axes_of_larger_indices(self, rng, largest_index, is_twin):
+        q = near("cubic", (1, 4, 5), rng, 0.3)
+        pair = np.stack([q, half_turn("cubic", (1, 4, 5), q)], 1)
+        found = list_twins(map_of(pair, [0.6, 0.4]), largest_index=largest_index)
+        assert found.is_twin[0, 1] == is_twin
 
     @pytest.mark.parametrize(("k_max", "is_twin"), [(1.6, False), (0.8, True)])
     def test_small_detectors_have_more_twins(self, rng, k_max, is_twin):
@@ -384,7 +391,7 @@ class TestMaps:
         """As orix' phase has it, also where it has lost its space group."""
         for name in (*NAMES, "gaas"):
             phase = crystal(name).to_phase()
-            ours, theirs = TwinAxes.of(crystal(name), 3), axes_of_phase(phase, crystal_of(phase))
+            ours, theirs = TwinAxes.of(crystal(name), 4), axes_of_phase(phase, crystal_of(phase), 4)
             np.testing.assert_array_equal(theirs.indices, ours.indices)
             np.testing.assert_allclose(theirs.vectors, ours.vectors, atol=1e-6)
 
@@ -395,6 +402,7 @@ class TestRefusals:
         [
             ({"tolerance": 0}, "tolerance.*degrees"),
             ({"k_max": -1}, "k_max.*1/angstrom"),
+            ({"largest_index": 0}, "largest_index"),
             ({"accelerating_voltage": 200_000}, "accelerating_voltage.*kV"),
             ({"minimum_score": 1.5}, "minimum_score"),
             ({"scores": "probability"}, "probability of shape"),
