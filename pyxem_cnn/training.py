@@ -52,7 +52,7 @@ class TrainingConfig:
     residual_weight, thickness_weight, share_weight, class_weight
         Weights of the losses of the residual (per degree), of the thickness (per 100 angstrom), of
         shares and of classes against the cross-entropy of orientations.
-    width, n_blocks, n_hidden, n_front
+    width, n_blocks, n_hidden, n_front, opposite
         Size of the network, see `pyxem_cnn.networks.azimuthal.AzimuthalConfig`.
     zone_spacing, n_bins
         Cells: distance of zone axes in degrees, number of in-plane bins.
@@ -87,6 +87,7 @@ class TrainingConfig:
     n_blocks: int = 4
     n_hidden: int = 0
     n_front: int = 0
+    opposite: bool = False
     zone_spacing: float = 4.0
     n_bins: int = 32
     polarity: bool = False
@@ -325,6 +326,7 @@ class _Learner:
                     n_blocks=config.n_blocks,
                     n_hidden=config.n_hidden,
                     n_front=config.n_front,
+                    opposite=config.opposite,
                 )
             )
         device = resolve_device()

@@ -277,7 +277,8 @@ class TestStart:
 
     def test_a_larger_network_does_the_same_at_first(self, uninterrupted, monkeypatch):
         monkeypatch.setattr(training, "_fit", lambda *_: None)
-        larger = replace(CONFIG, n_blocks=CONFIG.n_blocks + 1, n_hidden=3 * CONFIG.width, n_front=8)
+        wider = replace(CONFIG, n_hidden=3 * CONFIG.width, n_front=8, opposite=True)
+        larger = replace(wider, n_blocks=CONFIG.n_blocks + 1)
         again = trained(start=uninterrupted, config=larger)
         check = uninterrupted.test_tensors
         counts, mask = torch.as_tensor(check.counts), torch.as_tensor(check.mask)

@@ -77,6 +77,9 @@ def train(
         int | None,
         typer.Option(min=0, help="Channels of a first layer beside the stem; by default none."),
     ] = None,
+    opposite: Annotated[
+        bool, typer.Option("--opposite", help="Let the stem see the opposite side, too.")
+    ] = False,
     compiled: Annotated[
         bool | None,
         typer.Option(
@@ -116,6 +119,7 @@ def train(
             "n_blocks": blocks,
             "n_hidden": hidden,
             "n_front": front,
+            "opposite": opposite or None,
         }
         options = {name: value for name, value in options.items() if value is not None}
         compiled = _has_compiler() if compiled is None else compiled

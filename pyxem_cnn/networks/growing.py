@@ -9,8 +9,8 @@ __all__ = ["grown"]
 
 # Axes along which a block's hidden layer grows.
 _HIDDEN = {"expand": 0, "expand_bias": 0, "contract": 1}
-# What adds blocks, hidden channels and the front to what was there before.
-_SILENT = ("contract", "front_stem")
+# What adds blocks, hidden channels, the front and the opposite side to what was there before.
+_SILENT = ("contract", "front_stem", "stem_opposite")
 
 
 def grown(small: dict[str, Tensor], large: dict[str, Tensor]) -> dict[str, Tensor]:
