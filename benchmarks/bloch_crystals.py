@@ -76,6 +76,14 @@ def gallium_arsenide():
     return crystal, 200.0, {"Ga": 0.09, "As": 0.08}
 
 
+def gold():
+    """Return gold, 200 kV."""
+    crystal = CrystalStructure.from_asymmetric_unit(
+        (4.078, 4.078, 4.078, 90, 90, 90), "F m -3 m", ["Au"], [[0, 0, 0]], name="Au"
+    )
+    return crystal, 200.0, {"Au": 0.62}
+
+
 CRYSTALS = {
     "LiNiO2": linio2,
     "Si": silicon,
@@ -83,4 +91,5 @@ CRYSTALS = {
     "Ti": titanium,
     "VO2": vanadium_dioxide,
     "GaAs": gallium_arsenide,
+    "Au": gold,
 }

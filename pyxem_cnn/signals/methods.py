@@ -213,7 +213,7 @@ def refine_orientation_cnn(
     -------
     crystal_map
         As `xmap`, with new rotations. ``prop`` has, of shape (points, n_best), ``refined_score``,
-        the probability among all orientations that were fitted; ``log_likelihood`` for each
+        the probability to be within 5 degrees of the right orientation; ``log_likelihood`` for each
         electron, above that of a background without spots; ``thickness`` in angstrom, NaN for
         kinematic patterns; ``moved``, the angle in degrees from the orientation that it was refined
         from; ``origin``, the rank of that; ``scores``, its score. ``electrons`` (points,) are those

@@ -11,6 +11,12 @@ import numpy as np
 from pyxem_cnn._torch import limit_threads
 from pyxem_cnn.indexing.refinement.candidates import SAME, first_of_each
 from pyxem_cnn.indexing.refinement.local_fit import BinnedCounts
+from pyxem_cnn.indexing.refinement.probability import (
+    CALIBRATIONS,
+    Evidence,
+    FitCalibration,
+    gather_evidence,
+)
 from pyxem_cnn.rotations import conjugate, disorientation_angle, multiply
 
 if TYPE_CHECKING:
@@ -18,9 +24,6 @@ if TYPE_CHECKING:
     from pyxem_cnn.indexing.refinement.search import Found, PhaseSearch
 
 __all__ = ["BatchRefiner", "Refined", "empty_refined"]
-
-# How much less likely than what was found its twins are beforehand, and what is added to scores.
-_TWIN, _SMALLEST_SCORE = 0.1, 0.02
 
 
 class Refined(NamedTuple):
@@ -35,7 +38,7 @@ class Refined(NamedTuple):
     origin
         Which of the given orientations it is refined from, shape (n, n_best).
     score
-        Probability among all that were fitted, shape (n, n_best).
+        Probability that it is within 5 degrees of the truth, shape (n, n_best).
     likelihood
         Log-likelihood above a background without spots, for each electron, shape (n, n_best).
     depth
@@ -87,6 +90,8 @@ class BatchRefiner:
         Quaternion on the lab side from the detector's to the scan's frame; None where they are one.
     polarity
         Whether orientations count modulo the point group, not the Laue group.
+    calibration
+        Turns scores and likelihoods into probabilities.
     """
 
     operator: ResamplingOperator
@@ -95,6 +100,7 @@ class BatchRefiner:
     rerank: bool
     to_scan: np.ndarray | None = None
     polarity: bool = False
+    calibration: FitCalibration = CALIBRATIONS["bloch"]
 
     def __call__(
         self,
@@ -131,8 +137,9 @@ class BatchRefiner:
             quaternions = quaternions[chosen]
             if self.to_scan is not None:
                 quaternions = multiply(quaternions, conjugate(self.to_scan))
-            found, phases = self._search(data, quaternions, phase[chosen])
-        part = self._in_order(found, phases, quaternions, scores[chosen], refined.electrons[chosen])
+            found, phases = self.search(data, quaternions, phase[chosen])
+        evidence = self.evidence(found, phases, (quaternions, phase[chosen]), scores[chosen])
+        part = self._in_order(found, phases, quaternions, evidence, refined.electrons[chosen])
         for whole, own in zip(refined[:-1], part, strict=True):
             whole[chosen, : own.shape[1]] = own[:, : whole.shape[1]]
         if self.to_scan is not None:
@@ -158,10 +165,18 @@ class BatchRefiner:
         counts = np.maximum(values * area * np.float32(self.electrons_per_count), 0)
         return BinnedCounts(counts.astype(np.float32), area, share)
 
-    def _search(
+    def search(
         self, data: BinnedCounts, quaternions: np.ndarray, phase: np.ndarray
     ) -> tuple[Found, np.ndarray]:
-        """Return what the searches of all phases found, (n, m), and of which phase it is."""
+        """Return what the searches of all phases found, (n, m), and of which phase it is.
+
+        Parameters
+        ----------
+        data
+            The patterns.
+        quaternions, phase
+            As when called, in the detector's frame.
+        """
         parts, labels = [], []
         for number, search in enumerate(self.searches):
             own = phase == number
@@ -173,38 +188,54 @@ class BatchRefiner:
         found = type(parts[0])(*(np.concatenate(a, axis=1) for a in zip(*parts, strict=True)))
         return found, np.concatenate(labels, axis=1)
 
+    def evidence(
+        self,
+        found: Found,
+        phases: np.ndarray,
+        given: tuple[np.ndarray, np.ndarray],
+        scores: np.ndarray,
+    ) -> Evidence:
+        """Return what is known of the fits.
+
+        Parameters
+        ----------
+        found, phases
+            As `search` returns them.
+        given
+            Quaternions and phases that were searched about.
+        scores
+            How probable these are, shape (n, n_best).
+        """
+        # What is right is told modulo the Laue group, as scores are.
+        symmetries = [one.fit.source.crystal.symmetry_quaternions() for one in self.searches]
+        fitted = found.quaternions, phases
+        return gather_evidence(found.gain, fitted, given, scores, symmetries)
+
     def _in_order(
         self,
         found: Found,
         phases: np.ndarray,
         given: np.ndarray,
-        scores: np.ndarray,
+        evidence: Evidence,
         electrons: np.ndarray,
     ) -> tuple[np.ndarray, ...]:
         """Return the fields of `Refined` but the last, (n, m), in order."""
-        value = self._value(found, scores)
+        error = self.searches[0].settings.model_error
+        value = self.calibration.log_weights(evidence, error)
+        probability = self.calibration(evidence, error)
         n_best = given.shape[1]
         order = _by_value(value) if self.rerank else _by_origin(value, found, n_best)
-        value, phases, *arrays = (
+        value, probability, phases, *arrays = (
             np.take_along_axis(a, np.maximum(order, 0), 1)
-            for a in (value, phases, found.origin, found.gain, found.depths)
+            for a in (value, probability, phases, found.origin, found.gain, found.depths)
         )
         origin, gain, depth = arrays
         q = np.take_along_axis(found.quaternions, np.maximum(order, 0)[..., None], 1)
         missing = (order < 0) | ~np.isfinite(value)
         missing |= ~self._first_of_each(q, phases) if self.rerank else False
-        probability = _softmax(np.where(missing, -np.inf, value))
         moved = self._moved(q, given, origin, phases)
         fields = [q, phases, origin, probability, gain / electrons[:, None], depth, moved]
         return tuple(_without(field, missing, move=self.rerank) for field in fields)
-
-    def _value(self, found: Found, scores: np.ndarray) -> np.ndarray:
-        """Return the logarithms of probabilities up to a number, -inf for none, shape (n, m)."""
-        at_origin = np.take_along_axis(np.nan_to_num(scores), np.maximum(found.origin, 0), 1)
-        prior = (at_origin + _SMALLEST_SCORE) * np.where(found.is_twin, _TWIN, 1.0)
-        best = np.maximum(found.gain.max(axis=1, keepdims=True), 0)
-        error = self.searches[0].settings.model_error
-        return np.where(found.origin >= 0, found.gain / (1 + error * best) + np.log(prior), -np.inf)
 
     def _first_of_each(self, quaternions: np.ndarray, phases: np.ndarray) -> np.ndarray:
         """Return which orientations were not there before, shape (n, m)."""
@@ -239,13 +270,6 @@ def _by_origin(value: np.ndarray, found: Found, n_best: int) -> np.ndarray:
     """Return the index (n, n_best) of the best fit of each given orientation, -1 for none."""
     own = np.where((found.origin[:, None] == np.arange(n_best)[:, None]), value[:, None], -np.inf)
     return np.where(np.isfinite(own).any(-1), own.argmax(-1), -1)
-
-
-def _softmax(value: np.ndarray) -> np.ndarray:
-    """Return probabilities (n, m) of logarithms; 0 where there is nothing."""
-    top = value.max(axis=1, keepdims=True)
-    weight = np.exp(value - np.where(np.isfinite(top), top, 0))
-    return weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
 
 
 def _without(field: np.ndarray, missing: np.ndarray, move: bool) -> np.ndarray:

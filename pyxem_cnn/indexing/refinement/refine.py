@@ -18,6 +18,7 @@ from pyxem_cnn.indexing.refinement.phases import (
     phase_numbers,
     whole_property,
 )
+from pyxem_cnn.indexing.refinement.probability import CALIBRATIONS
 from pyxem_cnn.indexing.refinement.scan import MapArrays, refine_scan
 from pyxem_cnn.indexing.refinement.search import PhaseSearch
 from pyxem_cnn.indexing.refinement.settings import RefinementSettings
@@ -78,6 +79,7 @@ def refine_orientation(
         rerank,
         frame_of(xmap, geometry),
         getattr(xmap, "group", "Laue") == "point",
+        CALIBRATIONS[simulator],
     )
     if refine_calibration or settings.spot_sigma is None:
         from pyxem_cnn.indexing.refinement.calibration import fit_shared

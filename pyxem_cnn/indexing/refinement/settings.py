@@ -47,7 +47,8 @@ class RefinementSettings:
         patterns, of which little but the places of spots can be relied on.
     model_error
         Part of the log-likelihood that errors of the simulation may amount to: what two
-        orientations differ by less does not tell them apart.
+        orientations differ by less hardly tells them apart. Refined scores are calibrated for the
+        default.
     n_beams, n_tilts
         Of the simulation that is made where a model is given.
     """
