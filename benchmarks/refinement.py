@@ -160,7 +160,7 @@ def main():
             print(
                 f"    thickness off by {off:.0f} angstrom, {seconds:.2f} CPU s a pattern; of the "
                 f"{100 * sure.mean():.0f} % with refined_score > 0.9, "
-                f"{100 * np.mean(after[sure] < 2):.0f} % are within 2 deg",
+                f"{100 * np.mean(after[sure] < 5):.0f} % are within 5 deg",
                 flush=True,
             )
 

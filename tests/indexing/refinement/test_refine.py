@@ -170,6 +170,9 @@ def test_wrong_first_orientation_is_re_ranked(silicon_case, silicon_simulator) -
     assert np.all(kept.prop["origin"] == [0, 1])
     assert np.median(errors(kept, silicon_case.truth, "cubic")) > 5
     assert np.all(kept.prop["log_likelihood"][:, 1] > kept.prop["log_likelihood"][:, 0])
+    # Ranks are kept, and the scores say that the second one is right.
+    assert np.all(kept.prop["refined_score"][:, 1] > 0.9)
+    assert np.all(kept.prop["refined_score"].sum(axis=1) < 1)
 
 
 def test_twins_are_found(silicon_case, silicon_simulator) -> None:
