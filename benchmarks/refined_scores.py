@@ -4,7 +4,7 @@
     python benchmarks/refined_scores.py --model si_200kV --model linio2_300kV --simulator kinematic
 
 Patterns of random orientations of each model's crystal, 100 to 20,000 electrons, of which 10 to 60
-percent are diffuse, are mapped and refined. For several exponents, the other two constants of
+percent are diffuse, are mapped and refined. For several exponents, the other constants of
 `FitCalibration` are those that make what is right the likeliest: a fitted orientation within 5
 degrees of the truth, or none of them.
 
@@ -51,8 +51,8 @@ _RELRODS, _SPREAD = (0.008, 0.03), (0.1, 0.6)
 _PIXEL = 0.02  # 1/angstrom, of kinematic patterns
 _CONVERGENCE, _THICKNESS = 1.5, (200.0, 1000.0)  # mrad, angstrom
 # Logarithms that constants are weakly pulled to: few patterns tell little of them.
-_USUAL = np.log([0.1, 0.3])
-_EXPONENTS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.5)
+_USUAL = np.log([1.0, 0.1, 0.3])
+_EXPONENTS = (0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0)
 
 
 class Patterns(NamedTuple):
@@ -201,7 +201,7 @@ def fitted(sets: list[Fits], exponent: float, model_error: float) -> tuple[FitCa
         pull = np.square(logarithms - _USUAL).sum() / 2
         return sum(surprise(one, fits, model_error) for fits in sets) + pull
 
-    options = {"initial_simplex": _USUAL + 0.5 * np.eye(3, 2), "xatol": 0.01, "fatol": 0.01}
+    options = {"initial_simplex": _USUAL + 0.5 * np.eye(4, 3), "xatol": 0.01, "fatol": 0.01}
     found = minimize(total, _USUAL, method="Nelder-Mead", options=options)
     return FitCalibration(exponent, *(float(f"{x:.2g}") for x in np.exp(found.x))), found.fun
 

@@ -37,10 +37,11 @@ def fits_that_keep(calibration, n, rng):
 
 
 def test_known_constants_are_found() -> None:
-    truth = FitCalibration(exponent=0.8, twin=0.3, missed=0.5)
+    truth = FitCalibration(exponent=0.8, sharpness=0.7, twin=0.3, missed=0.5)
     fits = fits_that_keep(truth, 20_000, np.random.default_rng(0))
     found, left = refined_scores.fitted([fits], truth.exponent, ERROR)
     assert found.exponent == truth.exponent
+    assert found.sharpness == pytest.approx(truth.sharpness, rel=0.1)
     assert found.twin == pytest.approx(truth.twin, rel=0.15)
     assert found.missed == pytest.approx(truth.missed, rel=0.15)
     score, is_right = refined_scores.best(found, fits, ERROR)
@@ -51,7 +52,7 @@ def test_known_constants_are_found() -> None:
 
 def test_batches_are_joined() -> None:
     rng = np.random.default_rng(1)
-    one, other = (fits_that_keep(FitCalibration(0.5, 0.1, 0.3), n, rng) for n in (3, 2))
+    one, other = (fits_that_keep(FitCalibration(0.5, 1.0, 0.1, 0.3), n, rng) for n in (3, 2))
     evidence = other.evidence
     few = Fits(
         Evidence(
@@ -66,7 +67,7 @@ def test_batches_are_joined() -> None:
     assert joined.evidence.is_near.shape == (5, 4, 4)
     assert np.all(joined.evidence.gain[3:, 2:] == -np.inf)
     np.testing.assert_array_equal(joined.evidence.gain[:3], one.evidence.gain)
-    calibration = FitCalibration(0.5, 0.1, 0.3)
+    calibration = FitCalibration(0.5, 1.0, 0.1, 0.3)
     apart = [calibration.answers(part.evidence, ERROR) for part in (one, few)]
     answers = calibration.answers(joined.evidence, ERROR)
     np.testing.assert_allclose(answers[:3], apart[0])
@@ -80,7 +81,7 @@ def test_kinematic_patterns_are_refined() -> None:
     patterns = refined_scores.kinematic_patterns("Si", 6, seed=0)
     assert patterns.counts.shape == (6, 128, 128)
     fits = refined_scores.refined_fits(patterns, pyxem_cnn.load_model("si_200kV"), "kinematic")
-    score, is_right = refined_scores.best(FitCalibration(0.8, 0.1, 0.3), fits, ERROR)
+    score, is_right = refined_scores.best(FitCalibration(0.8, 1.0, 0.1, 0.3), fits, ERROR)
     assert np.all((score > 0) & (score < 1))
     assert is_right.sum() >= 4
 

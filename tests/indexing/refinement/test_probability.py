@@ -23,7 +23,7 @@ from pyxem_cnn.rotations import (
 )
 from tests._crystals import crystal
 
-CALIBRATION = FitCalibration(exponent=0.5, twin=0.1, missed=0.3)
+CALIBRATION = FitCalibration(exponent=0.5, sharpness=1.0, twin=0.1, missed=0.3)
 ERROR = 0.005
 
 
@@ -81,6 +81,16 @@ def test_none_may_be_right() -> None:
     )
     assert sure > 0.99
     assert unsure == pytest.approx(0.11 / (0.11 + 0.3 * 0.91))
+
+
+def test_less_sharp_scores_share_out_more_evenly() -> None:
+    evidence = evidence_of([500, 400], [0.6, 0.2], 0.2)
+    sharp, soft = (
+        replace(CALIBRATION, sharpness=one).answers(evidence, ERROR)[0] for one in (1.0, 0.5)
+    )
+    assert soft[0] / soft[1] == pytest.approx(np.sqrt(sharp[0] / sharp[1]))
+    # Whether any is right stays the same.
+    assert soft.sum() == pytest.approx(sharp.sum())
 
 
 def test_twins_share_what_is_left() -> None:
