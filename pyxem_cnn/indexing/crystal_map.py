@@ -13,7 +13,7 @@ from pyxem_cnn.maps.building import build_crystal_map, coordinates_of_axes
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
 
-__all__ = ["prediction_to_crystal_map"]
+__all__ = ["is_empty", "prediction_to_crystal_map"]
 
 # Without a crystal, as likely as not, a point is not indexed.
 _EMPTY = 0.5
@@ -95,11 +95,16 @@ def _properties(rows: np.ndarray) -> dict[str, np.ndarray]:
     return prop
 
 
+def is_empty(rows: np.ndarray) -> np.ndarray:
+    """Return which rows (..., n_columns) of a prediction are rather none of a crystal."""
+    probability = _column(rows, "vacuum_probability") + _column(rows, "amorphous_probability")
+    # NaN, where the network does not tell, compares False.
+    return np.asarray(probability > _EMPTY)
+
+
 def _is_rejected(best: np.ndarray, minimum_score: float) -> np.ndarray:
     """Return which points (points,) are no crystal, or not to be believed."""
-    empty = [_column(best, name) for name in ("vacuum_probability", "amorphous_probability")]
-    # NaN, where the network does not tell, compares False.
-    return (sum(empty) > _EMPTY) | (_column(best, "score") < minimum_score)
+    return is_empty(best) | (_column(best, "score") < minimum_score)
 
 
 def _column(rows: np.ndarray, name: str, n: int | None = None) -> np.ndarray:

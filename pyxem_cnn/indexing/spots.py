@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pyxem_cnn._checks import check_positive
+from pyxem_cnn._checks import check_positive, check_share
 from pyxem_cnn.indexing.block import COLUMNS
 from pyxem_cnn.rotations import conjugate, multiply
 from pyxem_cnn.simulation.kinematic import KinematicSimulator
@@ -41,7 +41,7 @@ class SpotSettings:
     Raises
     ------
     ValueError
-        If one of them is not above zero (`minimum_intensity`: zero or more).
+        If one of them is not above zero (`minimum_intensity`: from 0 to 1).
     """
 
     reciprocal_radius: float | None = None
@@ -56,7 +56,7 @@ class SpotSettings:
             check_positive("reciprocal_radius", self.reciprocal_radius, remedy=remedy)
         for name in ("max_excitation_error", "relrod_width"):
             check_positive(name, getattr(self, name), remedy=remedy)
-        check_positive("minimum_intensity", self.minimum_intensity, allow_zero=True)
+        check_share("minimum_intensity", self.minimum_intensity)
 
 
 class Spots(NamedTuple):
@@ -127,7 +127,7 @@ class PredictedSpots:
         Parameters
         ----------
         row
-            One row of a prediction, shape (8,).
+            One row of a prediction, shape (n_columns,).
         shift
             Position (x, y) of the beam less the geometry's centre, in pixels.
         """

@@ -10,6 +10,7 @@ import numpy as np
 
 from pyxem_cnn._checks import given_expected
 from pyxem_cnn.indexing.block import COLUMNS
+from pyxem_cnn.indexing.crystal_map import is_empty
 from pyxem_cnn.signals._ragged import RaggedBlocks
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ def _ipf_colors(groups: list[Any], direction: Any, rank: int, rows: np.ndarray) 
     colors = np.zeros((*rows.shape[:-1], 3))
     for phase_id, group in enumerate(groups):
         here = (rows[..., 0] == phase_id) & np.isfinite(rows[..., _QUATERNION]).all(axis=-1)
+        here &= ~is_empty(rows)
         if here.any():
             orientations = Orientation(rows[here][:, _QUATERNION], symmetry=group)
             colors[here] = IPFColorKeyTSL(group, direction).orientation2color(orientations)
@@ -193,7 +195,7 @@ def _ipf_colors(groups: list[Any], direction: Any, rank: int, rows: np.ndarray) 
 def _phase_colors(colors: np.ndarray, rank: int, rows: np.ndarray) -> np.ndarray:
     """Return colours (..., 3) of rows (..., n_best, n_columns), black where nothing is indexed."""
     phase_ids = rows[..., rank, 0]
-    indexed = phase_ids >= 0
+    indexed = (phase_ids >= 0) & ~is_empty(rows[..., rank, :])
     safe = np.where(indexed, phase_ids, 0).astype(int)
     return np.where(indexed[..., None], colors[safe], 0)
 

@@ -147,7 +147,7 @@ class PredictionViews:
         """Return the inverse pole figure colours of the orientations, as a navigator.
 
         The colours are orix's TSL colours of each phase's Laue group; black where nothing is
-        indexed.
+        indexed, and where a pattern is rather vacuum or amorphous than a crystal.
 
         Parameters
         ----------
@@ -187,7 +187,8 @@ class PredictionViews:
         -------
         phase_map
             RGB image of the scan, blue for the first phase, orange for the second and so on, black
-            where nothing is indexed; lazy if the prediction is.
+            where nothing is indexed or a pattern is rather vacuum or amorphous than a crystal; lazy
+            if the prediction is.
 
         Raises
         ------

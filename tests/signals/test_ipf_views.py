@@ -21,6 +21,7 @@ def prediction(rng: np.random.Generator) -> OrientationPrediction:
     """Two ranks of a trigonal (left half) and a cubic phase; one not indexed, one left out."""
     data = np.ones((4, 6, 2, len(COLUMNS)), np.float32)
     data[..., 0] = 1
+    data[..., COLUMNS.index("vacuum_probability") :] = 0
     data[:, :3, :, 0] = 0
     data[..., 1] = rng.uniform(0.1, 1, (4, 6, 2))
     data[..., 2:6] = random_quaternions(48, rng).reshape(4, 6, 2, 4)
@@ -71,6 +72,18 @@ def test_phase_map(prediction: OrientationPrediction) -> None:
     colors = {tuple(color) for color in image.reshape(-1, 3)}
     assert len(colors) == 3
     assert len({tuple(color) for color in image[:, 3:].reshape(-1, 3)}) == 1
+
+
+@pytest.mark.parametrize(("vacuum", "amorphous", "black"), [(0.4, 0.2, True), (0.3, 0.1, False)])
+def test_vacuum_is_black_as_in_the_crystal_map(
+    prediction: OrientationPrediction, vacuum: float, amorphous: float, black: bool
+) -> None:
+    prediction.data[2, 4, :, -2:] = vacuum, amorphous
+    is_black = (as_bytes(prediction.to_ipf_colormap()) == 0).all(axis=-1)
+    np.testing.assert_array_equal(is_black, (as_bytes(prediction.to_phase_map()) == 0).all(-1))
+    assert is_black[2, 4] == black
+    xmap = prediction.to_crystal_map()
+    np.testing.assert_array_equal(is_black.ravel()[xmap.id], ~xmap.is_indexed)
 
 
 def test_key_is_added_for_a_single_phase(prediction: OrientationPrediction) -> None:

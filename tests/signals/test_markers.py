@@ -421,3 +421,5 @@ def test_settings_are_checked() -> None:
         SpotSettings(relrod_width=0)
     with pytest.raises(ValueError, match="reciprocal_radius: got -1"):
         SpotSettings(reciprocal_radius=-1)
+    with pytest.raises(ValueError, match="minimum_intensity: got 2, expected a share from 0 to 1"):
+        SpotSettings(minimum_intensity=2)
