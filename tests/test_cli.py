@@ -104,8 +104,10 @@ def test_demo_of_a_dynamical_scan(tmp_path: Path, demo_model: Path) -> None:  # 
     result = run(*arguments, "--resolution", 6)
     assert result.exit_code == 0, result.output
     assert "dynamical patterns" in result.text
-    unknown = run("demo", "-o", tmp_path / "other", "--model", demo_model, "--simulator", "blotch")
-    assert_refused(unknown, "simulator", "'bloch'")
+    other = ("demo", "-o", tmp_path / "other", "--model", demo_model)
+    assert_refused(run(*other, "--simulator", "blotch"), "simulator", "'bloch'")
+    assert_refused(run(*other, "--resolution", 0), "resolution: got 0", "degrees")
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.fixture(scope="module")

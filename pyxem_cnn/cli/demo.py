@@ -53,7 +53,12 @@ def demo(
         files = _Files(output)
         refuse_existing(files.all(), overwrite)
 
+        from pyxem_cnn._checks import check_choice, check_positive
         from pyxem_cnn.model import load_model
+
+        # What is wrong is said before anything is simulated or written.
+        check_choice("simulator", simulator, ("bloch", "kinematic"))
+        check_positive("resolution", resolution, remedy="It is in degrees.")
 
         loaded = load_model(model)
         output.mkdir(parents=True, exist_ok=True)
