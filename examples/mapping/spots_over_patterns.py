@@ -60,9 +60,10 @@ prediction.compute(show_progressbar=False)
 print(prediction)
 
 # %%
-# Red are the spots of the best orientation, blue those of the second one. Click into the map, and
-# they follow. The keys ``n`` and ``b`` show one alternative alone, ``a`` shows all.
+# Red are the spots of the best orientation, blue those of the second one: here, at a boundary, that
+# of the other grain. Click into the map, and they follow. The keys ``n`` and ``b`` show one
+# alternative alone, ``a`` shows all.
 scan.compute(show_progressbar=False)
 prediction.plot_over_signal(scan, n_best=2, norm="symlog", cmap="gray_r")
-scan.axes_manager.indices = (14, 13)
+scan.axes_manager.indices = (12, 10)
 plt.show()
