@@ -20,7 +20,6 @@ import numpy as np
 import pyxem_cnn
 from pyxem_cnn.data import grain_scan
 from pyxem_cnn.maps.disorientation import errors_in_degrees
-from pyxem_cnn.maps.files.export import save_crystal_map
 from pyxem_cnn.plot import plot_error_map, plot_ipf_maps, plot_property_map
 
 folder = Path(tempfile.mkdtemp())
@@ -64,6 +63,6 @@ print(f"median error {np.nanmedian(degrees):.2f} degrees")
 
 # %%
 # The map is an orix ``CrystalMap``, and can be saved for MTEX or for orix.
-save_crystal_map(xmap, folder / "map.ang")
-save_crystal_map(xmap, folder / "map.h5")
+pyxem_cnn.save_crystal_map(xmap, folder / "map.ang")
+pyxem_cnn.save_crystal_map(xmap, folder / "map.h5")
 plt.show()

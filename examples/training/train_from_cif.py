@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 
 import pyxem_cnn
-from pyxem_cnn.training import TrainingConfig
 
 CIF = """data_iron
 _cell_length_a 2.8665
@@ -59,7 +58,7 @@ print(library)
 model = pyxem_cnn.train(
     library=library,
     convergence_angle=1.0,
-    config=TrainingConfig(
+    config=pyxem_cnn.TrainingConfig(
         n_patterns=256, batch_size=64, width=32, n_blocks=1, zone_spacing=10, validation_patterns=16
     ),
     name="iron_200kV",
