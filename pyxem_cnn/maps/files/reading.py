@@ -8,6 +8,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,8 @@ def load_crystal_map(
     ------
     FileNotFoundError
         If there is no such file.
+    TypeError
+        If `threshold` or `origin` is no such pair.
     ValueError
         If it cannot be read, or an argument does not fit to it.
 
@@ -113,6 +116,8 @@ def load_crystal_map(
     )
     check_choice("Suffix of the map file", path.suffix.lower(), _SUFFIXES, remedy)
     quaternion = frame_quaternion(frame)
+    _check_pair("threshold", threshold, (str, Real), "(name, least value), such as ('ci', 0.1)")
+    _check_pair("origin", origin, (Real, Real), "the scan coordinates (x, y) of the first point")
     xmap = _read(path)
     notes = []
     if path.suffix.lower() in _UNITS:
@@ -180,6 +185,15 @@ def _read(path: Path) -> CrystalMap:
         raise ValueError(f"{path} could not be read by orix: {error!r}. {remedy}") from error
     _logger.debug("orix: %s", printed.getvalue())
     return xmap
+
+
+def _check_pair(name: str, pair: Any, types: tuple[type, type], expected: str) -> None:
+    """Raise a TypeError unless an argument is None or a pair of these types."""
+    if pair is None:
+        return
+    is_pair = isinstance(pair, tuple | list | np.ndarray) and len(pair) == 2
+    if not is_pair or not all(map(isinstance, pair, types)):
+        raise TypeError(given_expected(name, pair, expected))
 
 
 def _turn(xmap: CrystalMap, quaternion: np.ndarray) -> None:

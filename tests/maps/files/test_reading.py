@@ -121,6 +121,16 @@ def test_threshold(tmp_path, rng) -> None:
         load_crystal_map(tmp_path / "map.h5", threshold=("scores", 0.5))
 
 
+@pytest.mark.parametrize(
+    ("name", "pair"),
+    [("threshold", "rel"), ("threshold", (0.05, "rel")), ("origin", 5.0), ("origin", (1, 2, 3))],
+)
+def test_pairs_are_pairs(tmp_path, rng, name, pair) -> None:
+    written(tmp_path / "map.ang", ["cubic"], rng)
+    with pytest.raises(TypeError, match=rf"{name}: got .*, expected "):
+        load_crystal_map(tmp_path / "map.ang", **{name: pair})
+
+
 def test_origin(tmp_path, rng) -> None:
     written(tmp_path / "map.ang", ["cubic"], rng)
     loaded = load_crystal_map(tmp_path / "map.ang", origin=(5, 7.5))
