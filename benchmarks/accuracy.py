@@ -156,7 +156,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--model", action="append", default=[], help="model file or name; may be repeated")
-    add("--refine", action="store_true", help="models with refinement as well, half a second each")
+    add("--refine", action="store_true", help="models with refinement as well, about a second each")
     add("--intensities", action="append", default=[], help="file, such as linio2.npz, of abTEM's")
     add("--crystals", nargs="+", default=["LiNiO2", "Si", "Ti", "VO2"], help="to simulate")
     add("--abtem", help="Python of an environment with abTEM 1.0")
@@ -177,7 +177,7 @@ def parse() -> argparse.Namespace:
     add("--cache", default=str(cache), help=f"where intensities are kept, {cache} by default")
     add("--csv", help="file for the figures, every seed by itself")
     add("--earlier", nargs="+", default=[], help="such files, of whose rows this run replaces some")
-    add("--figure", help="file for a figure of the shares within 5 degrees")
+    add("--figure", help="file for a figure of the shares within 2 and 5 degrees")
     return parser.parse_args()
 
 
