@@ -20,7 +20,7 @@ try:
 except ImportError as error:
     raise ImportError(
         "Training needs Lightning, which is not installed. Install it with "
-        "`pip install pyxem_cnn[train]`."
+        '`python -m pip install -e ".[train]" -c constraints.txt` in the clone.'
     ) from error
 
 from pyxem_cnn._torch import resolve_device

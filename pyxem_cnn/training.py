@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_choice, check_positive, check_type, given_expected
+from pyxem_cnn._checks import check_choice, check_positive, check_share, check_type, given_expected
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,16 @@ __all__ = ["TrainingConfig", "train"]
 
 _logger = logging.getLogger(__name__)
 
+# What a training has at least one of.
+_COUNTS = (
+    "n_patterns",
+    "batch_size",
+    "epoch_patterns",
+    "validation_patterns",
+    "width",
+    "n_blocks",
+    "n_bins",
+)
 # Doses of the held-out patterns, electrons outside the direct beam.
 VALIDATION_ELECTRONS = (1e4, 1e3, 300.0)
 
@@ -99,10 +109,14 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        for name in ("n_patterns", "batch_size", "epoch_patterns", "validation_patterns"):
+        for name in _COUNTS:
             check_positive(name, getattr(self, name), integer=True)
-        check_positive("learning_rate", self.learning_rate)
-        check_positive("seed", self.seed, integer=True, allow_zero=True)
+        for name in ("seed", "n_hidden", "n_front"):
+            check_positive(name, getattr(self, name), integer=True, allow_zero=True)
+        for name in ("learning_rate", "clip", "zone_spacing"):
+            check_positive(name, getattr(self, name))
+        check_positive("weight_decay", self.weight_decay, allow_zero=True)
+        check_share("averaging", self.averaging)
         check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
 
     @property

@@ -549,12 +549,23 @@ class TestArguments:
         with pytest.raises(ValueError, match="kV"):
             train(crystal("cubic"), accelerating_voltage=-1)
 
-    @pytest.mark.parametrize("name", ["n_patterns", "batch_size", "epoch_patterns", "seed"])
+    @pytest.mark.parametrize(
+        "name",
+        ["n_patterns", "batch_size", "epoch_patterns", "seed", "width", "n_blocks", "n_hidden"],
+    )
     def test_config(self, name):
         with pytest.raises(ValueError, match=name):
             TrainingConfig(**{name: -1})
         with pytest.raises(TypeError, match=name):
             TrainingConfig(**{name: 1.5})
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("learning_rate", 0), ("clip", 0), ("zone_spacing", -4), ("averaging", 1.5)],
+    )
+    def test_config_of_any_size(self, name, value):
+        with pytest.raises(ValueError, match=name):
+            TrainingConfig(**{name: value})
 
 
 class TestSchedule:

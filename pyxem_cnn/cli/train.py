@@ -75,10 +75,11 @@ def train(
     ] = None,
     front: Annotated[
         int | None,
-        typer.Option(min=0, help="Channels of a first layer beside the stem; by default none."),
+        typer.Option(min=0, help="Channels of a layer in front of all others; by default none."),
     ] = None,
     opposite: Annotated[
-        bool, typer.Option("--opposite", help="Let the stem see the opposite side, too.")
+        bool,
+        typer.Option("--opposite", help="Let the first layer see beyond the beam, too."),
     ] = False,
     compiled: Annotated[
         bool | None,
