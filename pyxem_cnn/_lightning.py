@@ -90,6 +90,9 @@ class OrientationTask(pl.LightningModule):
         """Measure degrees on held-out patterns; the batch itself is empty."""
         from pyxem_cnn.evaluation import evaluate
 
+        done = self.global_step * self.config.batch_size
+        total = self.config.n_steps * self.config.batch_size
+        _logger.info("after %s of %s patterns:", f"{done:,}", f"{total:,}")
         evaluations = evaluate(self.network, self.target, self.sources, self.config)
         for name, evaluation in evaluations.items():
             errors = evaluation.errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -390,6 +391,7 @@ def test_train_from_a_cif_file(tmp_path, demo_model, monkeypatch) -> None:  # no
 
     def fake(phase, **options):
         seen.update(options, phase=phase)
+        logging.getLogger("pyxem_cnn").info("after 32 of 77 patterns")
         return load_model(demo_model)
 
     monkeypatch.setattr(training, "train", fake)
@@ -400,6 +402,7 @@ def test_train_from_a_cif_file(tmp_path, demo_model, monkeypatch) -> None:  # no
     options = ("--patterns", 77, "--seed", 3, "--checkpoint", "state.ckpt")
     options += ("--convergence", 2, "--precession", 0.5, "--thickness", 150, 900)
     options += ("--library", "si.h5", "--start", "other.pt", "--learning-rate", 0.001)
+    options += ("--blocks", 5, "--hidden", 96, "--front", 8, "--opposite")
     result = run("train", "--cif", "si.cif", "--voltage", 200, *options)
     assert result.exit_code == 0, result.output
     assert "Si8" in result.text  # what was read
@@ -414,6 +417,11 @@ def test_train_from_a_cif_file(tmp_path, demo_model, monkeypatch) -> None:  # no
     assert (seen["simulator"], seen["thicknesses"]) == ("bloch", (150, 900))
     assert (seen["convergence_angle"], seen["precession_angle"]) == (2, 0.5)
     assert (seen["start"], seen["config"].learning_rate) == ("other.pt", 0.001)
+    config = seen["config"]
+    assert (config.n_blocks, config.n_hidden, config.n_front, config.opposite) == (5, 96, 8, True)
+    # This is no terminal that shows a bar: the log tells how far it is.
+    assert not seen["show_progressbar"]
+    assert "after 32 of 77 patterns" in result.text
 
 
 def test_train_several_phases_and_precession_angles(tmp_path, demo_model, monkeypatch) -> None:  # noqa: F811

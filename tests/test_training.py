@@ -236,6 +236,13 @@ class TestModel:
         again = load_model(uninterrupted.save(tmp_path / "model.pt"))
         assert_same_model(again, uninterrupted)
 
+    def test_log_tells_how_far_it_is(self, caplog):
+        config = replace(CONFIG, n_patterns=64, epoch_patterns=32)
+        with caplog.at_level("INFO", "pyxem_cnn"):
+            trained(config)
+        told = [m for m in caplog.messages if m.startswith("after")]
+        assert told == ["after 32 of 64 patterns:", "after 64 of 64 patterns:"]
+
     def test_name(self):
         short = replace(CONFIG, n_patterns=32, epoch_patterns=32)
         assert trained(short, name="mine").name == "mine"

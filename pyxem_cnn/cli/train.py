@@ -100,7 +100,8 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train a model that reads orientations of phases from their .cif files."""
-    with messages(debug, logging.WARNING):
+    # Where there is no bar, the log tells how far it is.
+    with messages(debug, logging.WARNING if console.is_terminal else logging.INFO):
         path = output or Path(f"{'_'.join(one.stem for one in cif)}_{voltage:g}kV.pt")
         _check_writable(path, overwrite)
         for other in (checkpoint, library):
