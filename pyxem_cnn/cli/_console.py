@@ -20,6 +20,8 @@ __all__ = ["Debug", "Overwrite", "console", "messages", "refuse_existing", "tabl
 _logger = logging.getLogger(__name__)
 
 console = Console(highlight=False)
+if not console.is_terminal:
+    console.width = 120  # in a file, nothing is gained by the 80 columns of old terminals
 _errors = Console(stderr=True, highlight=False)
 _PACKAGE = "pyxem_cnn"
 _INTERRUPTED = 130  # the exit code of programs that Ctrl-C ends
