@@ -71,7 +71,7 @@ def _view(
 def judge_gold(options: argparse.Namespace) -> View:
     """Print how far off gold is seen; return a view of the straightened diffraction pattern."""
     folder = options.data / "au100_20keV_saed"
-    model = gold_model(options.folder, options.patterns // 7)
+    model = gold_model(options.folder, options.patterns // 14)
     for name in ("cbed", "saed"):
         for straightened in (False, True):
             patterns = gold.gold_pattern(folder, name, straightened)
@@ -102,7 +102,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of real patterns")
     parser.add_argument("--folder", type=Path, default=Path("models"), help="where models are kept")
-    parser.add_argument("--patterns", type=int, default=450_000, help="to train on; gold a seventh")
+    parser.add_argument(
+        "--patterns", type=int, default=1_070_000, help="to train on; gold a fourteenth"
+    )
     parser.add_argument("--resolution", type=float, default=2.0, help="of templates, degrees")
     parser.add_argument("--refine", action="store_true", help="refine what the network reads, too")
     parser.add_argument("--figure", type=Path, default=Path("real_patterns.png"))
