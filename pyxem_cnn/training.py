@@ -62,7 +62,7 @@ class TrainingConfig:
     residual_weight, thickness_weight, share_weight, class_weight
         Weights of the losses of the residual (per degree), of the thickness (per 100 angstrom), of
         shares and of classes against the cross-entropy of orientations.
-    width, n_blocks, n_hidden, n_front, opposite
+    width, n_blocks, n_hidden
         Size of the network, see `pyxem_cnn.networks.azimuthal.AzimuthalConfig`.
     zone_spacing, n_bins
         Cells: distance of zone axes in degrees, number of in-plane bins.
@@ -96,8 +96,6 @@ class TrainingConfig:
     width: int = 256
     n_blocks: int = 4
     n_hidden: int = 0
-    n_front: int = 0
-    opposite: bool = False
     zone_spacing: float = 4.0
     n_bins: int = 32
     polarity: bool = False
@@ -111,7 +109,7 @@ class TrainingConfig:
         """Check the numbers."""
         for name in _COUNTS:
             check_positive(name, getattr(self, name), integer=True)
-        for name in ("seed", "n_hidden", "n_front"):
+        for name in ("seed", "n_hidden"):
             check_positive(name, getattr(self, name), integer=True, allow_zero=True)
         for name in ("learning_rate", "clip", "zone_spacing"):
             check_positive(name, getattr(self, name))
@@ -339,8 +337,6 @@ class _Learner:
                     width=config.width,
                     n_blocks=config.n_blocks,
                     n_hidden=config.n_hidden,
-                    n_front=config.n_front,
-                    opposite=config.opposite,
                 )
             )
         device = resolve_device()

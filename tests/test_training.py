@@ -284,14 +284,13 @@ class TestStart:
 
     def test_a_larger_network_does_the_same_at_first(self, uninterrupted, monkeypatch):
         monkeypatch.setattr(training, "_fit", lambda *_: None)
-        wider = replace(CONFIG, n_hidden=3 * CONFIG.width, n_front=8, opposite=True)
-        larger = replace(wider, n_blocks=CONFIG.n_blocks + 1)
+        larger = replace(CONFIG, n_hidden=3 * CONFIG.width, n_blocks=CONFIG.n_blocks + 1)
         again = trained(start=uninterrupted, config=larger)
         check = uninterrupted.test_tensors
         counts, mask = torch.as_tensor(check.counts), torch.as_tensor(check.mask)
         expected = uninterrupted.module(counts, mask)["probability"]
         torch.testing.assert_close(again.module(counts, mask)["probability"], expected)
-        assert weights(again)["front.kernel"].shape[0] == 8
+        assert len(weights(again)["blocks.0.expand"]) == 3 * CONFIG.width
 
     def test_of_another_width_is_refused(self, uninterrupted):
         with pytest.raises(ValueError, match="start.*network width"):

@@ -73,14 +73,6 @@ def train(
         int | None,
         typer.Option(min=1, help="Channels of the blocks' hidden layers; by default 512."),
     ] = None,
-    front: Annotated[
-        int | None,
-        typer.Option(min=0, help="Channels of a layer in front of all others; by default none."),
-    ] = None,
-    opposite: Annotated[
-        bool,
-        typer.Option("--opposite", help="Let the first layer see beyond the beam, too."),
-    ] = False,
     compiled: Annotated[
         bool | None,
         typer.Option(
@@ -120,8 +112,6 @@ def train(
             "batch_size": batch_size,
             "n_blocks": blocks,
             "n_hidden": hidden,
-            "n_front": front,
-            "opposite": opposite or None,
         }
         options = {name: value for name, value in options.items() if value is not None}
         compiled = _has_compiler() if compiled is None else compiled

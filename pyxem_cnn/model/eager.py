@@ -70,8 +70,6 @@ def _config(model: OrientationModel, weights: dict[str, torch.Tensor]) -> Azimut
         n_bins=model.target.n_bins,
         width=width,
         n_hidden=len(weights["blocks.0.expand"]) if "blocks.0.expand" in weights else 0,
-        n_front=len(weights["front.kernel"]) if "front.kernel" in weights else 0,
-        opposite="stem_opposite" in weights,
         n_blocks=len({name.split(".")[1] for name in weights if name.startswith("blocks.")}),
         reach=(weights["stem"].shape[0] // width - 1) // 2,
         embedding=weights["residual_head.zone_embedding.weight"].shape[1],

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pyxem_cnn.networks.layers import Block, ChannelNorm, Front, ZoneHead
+from pyxem_cnn.networks.layers import Block, ChannelNorm, ZoneHead
 
 NO_PHASES = ("vacuum", "amorphous", "other")
 """Classes of patterns besides the phases: no specimen, no crystal, another crystal."""
@@ -22,7 +22,7 @@ NO_PHASES = ("vacuum", "amorphous", "other")
 # What is known of the orientation in a cell: two tilts, an in-plane offset, the logit of its share.
 _N_VALUES = 4
 # Matrices that are rounded to the precision of their products wherever they are used.
-_KEPT_IN_HALVES = ("stem", "stem_opposite", "front_stem", "expand", "contract", "zone_weight")
+_KEPT_IN_HALVES = ("stem", "expand", "contract", "zone_weight")
 # The thickness is learnt in units of this many angstrom.
 THICKNESS_UNIT = 100.0
 
@@ -45,10 +45,6 @@ class AzimuthalConfig:
         Residual blocks.
     n_hidden
         Channels of the hidden layer of each block; 0 for twice the width.
-    n_front
-        Channels of a first layer at all azimuth bins, beside the stem; 0 for none.
-    opposite
-        Whether the stem sees what lies opposite, too: what patterns half a turn apart differ by.
     reach
         Neighbouring in-plane bins on either side that the stem sees besides its own.
     embedding
@@ -64,8 +60,6 @@ class AzimuthalConfig:
     width: int = 192
     n_blocks: int = 4
     n_hidden: int = 0
-    n_front: int = 0
-    opposite: bool = False
     reach: int = 1
     embedding: int = 64
     n_candidates: int = 16
@@ -77,11 +71,6 @@ class AzimuthalConfig:
                 f"n_azimuthal={self.n_azimuthal}, n_bins={self.n_bins} and reach={self.reach} do "
                 "not fit: expected n_bins to divide n_azimuthal, and a reach below half of n_bins. "
                 "Change n_bins or the polar grid."
-            )
-        if self.opposite and self.n_bins % 2:
-            raise ValueError(
-                f"n_bins={self.n_bins}: no bin lies opposite. Expected an even number of in-plane "
-                "bins. Change n_bins, or leave out opposite."
             )
 
     @property
@@ -112,16 +101,7 @@ class AzimuthalNetwork(nn.Module):
         inputs = 2 * config.n_radial * config.stride
         spread = (2 / (inputs * (2 * self.reach + 1))) ** 0.5
         self.stem = nn.Parameter(torch.randn((2 * self.reach + 1) * width, inputs) * spread)
-        self.stem_opposite = None
-        if config.opposite:
-            self.stem_opposite = nn.Parameter(torch.randn(self.stem.shape) * spread)
         self.stem_norm = ChannelNorm(width)
-        self.front, self.front_stem = None, None
-        if config.n_front:
-            self.front = Front(2 * config.n_radial, config.n_front)
-            inputs = config.n_front * config.stride
-            weights = torch.randn(len(self.stem), inputs)
-            self.front_stem = nn.Parameter(weights * (2 / inputs) ** 0.5 / (2 * self.reach + 1))
         n_hidden = config.n_hidden or 2 * width
         self.blocks = nn.ModuleList(
             [Block(width, config.n_bins, n_hidden) for _ in range(config.n_blocks)]
@@ -143,7 +123,7 @@ class AzimuthalNetwork(nn.Module):
         Products are what they were, in float32 or bfloat16. Only for a network that learns no more.
         """
         for name, weight in self.named_parameters():
-            if name.split(".")[-1] in _KEPT_IN_HALVES or name == "front.kernel":
+            if name.split(".")[-1] in _KEPT_IN_HALVES:
                 weight.data = weight.data.half()
 
     def features(self, counts: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,39 +146,21 @@ class AzimuthalNetwork(nn.Module):
             mask = mask[0]  # one for all patterns
         value, rings = self._normalised(counts, mask)
         x = self._stem(value, mask)
-        if self.front is not None:
-            x = x + self._front(value, mask)
         x = F.relu(self.stem_norm(x))
         for block in self.blocks:
             x = block(x)
         return F.relu(self.head_norm(x)).permute(2, 1, 0).contiguous(), rings
 
-    def _front(self, value: Tensor, mask: Tensor) -> Tensor:
-        """Return what the front makes of normalised patterns, (width, n_bins, batch)."""
-        dtype = torch.bfloat16 if self.low_precision else value.dtype
-        both = torch.cat([value.to(dtype), mask.to(dtype).expand_as(value)], dim=1)
-        columns = self._columns(self.front(both))
-        return self._shifted_sum(torch.mm(self.front_stem.to(dtype), columns))
-
     def _stem(self, value: Tensor, mask: Tensor) -> Tensor:
         """Return what the stem makes of normalised patterns, (width, n_bins, batch)."""
         dtype = torch.bfloat16 if self.low_precision else value.dtype
         stem = self.stem.to(dtype)
-        if self.stem_opposite is not None:
-            stem = torch.cat([stem, self.stem_opposite.to(dtype)])
         if mask.dim() == 3:
             both = torch.cat([value.to(dtype), mask.to(dtype)], dim=1)
-            return self._gathered(torch.mm(stem, self._columns(both)))
+            return self._shifted_sum(torch.mm(stem, self._columns(both)))
         n = stem.shape[1] // 2
-        x = self._gathered(torch.mm(stem[:, :n], self._columns(value.to(dtype))))
-        return x + self._gathered(torch.mm(stem[:, n:], self._columns(mask.to(dtype)[None])))
-
-    def _gathered(self, x: Tensor) -> Tensor:
-        """Add what the stem saw in neighbouring strides, and opposite, (width, n_bins, batch)."""
-        if self.stem_opposite is None:
-            return self._shifted_sum(x)
-        near, opposite = x.chunk(2)
-        return self._shifted_sum(near) + self._shifted_sum(opposite).roll(self.n_bins // 2, 1)
+        x = self._shifted_sum(torch.mm(stem[:, :n], self._columns(value.to(dtype))))
+        return x + self._shifted_sum(torch.mm(stem[:, n:], self._columns(mask.to(dtype)[None])))
 
     def _columns(self, x: Tensor) -> Tensor:
         """Return (channels * stride, n_bins * batch) of patterns (batch, channels, n_azimuthal)."""

@@ -9,15 +9,15 @@ __all__ = ["grown"]
 
 # Axes along which a block's hidden layer grows.
 _HIDDEN = {"expand": 0, "expand_bias": 0, "contract": 1}
-# What adds blocks, hidden channels, the front and the opposite side to what was there before.
-_SILENT = ("contract", "front_stem", "stem_opposite")
+# What adds blocks and hidden channels to what was there before.
+_SILENT = ("contract",)
 
 
 def grown(small: dict[str, Tensor], large: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return weights of a larger azimuthal network that does what a smaller one does.
 
-    What is new keeps the weights that it has and is not heard at first: new hidden channels, new
-    blocks and a front lead nowhere, until training lets them.
+    What is new keeps the weights that it has and is not heard at first: new hidden channels and
+    blocks lead nowhere, until training lets them.
 
     Parameters
     ----------

@@ -6,10 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Block", "ChannelNorm", "CirculantMix", "Front", "ZoneHead"]
-
-# Azimuth bins on either side that the front sees besides its own.
-_FRONT_REACH = 2
+__all__ = ["Block", "ChannelNorm", "CirculantMix", "ZoneHead"]
 
 
 class CirculantMix(nn.Module):
@@ -148,27 +145,3 @@ class ZoneHead(nn.Module):
         weight = self.feature_to_hidden.weight.to(features.dtype)
         hidden = F.linear(there, weight).float() + self.feature_to_hidden.bias
         return self.hidden_to_values(F.relu(hidden + self.zone_embedding(zone)))
-
-
-class Front(nn.Module):
-    """What spots look like at every azimuth bin, before the stem takes strides of them together.
-
-    Parameters
-    ----------
-    n_inputs
-        Channels of the input: radius bins and their mask.
-    n_outputs
-        Channels of the output.
-    """
-
-    def __init__(self, n_inputs: int, n_outputs: int) -> None:
-        super().__init__()
-        spread = (2 / (n_inputs * (2 * _FRONT_REACH + 1))) ** 0.5
-        self.reach = _FRONT_REACH
-        self.kernel = nn.Parameter(torch.randn(n_outputs, n_inputs, 2 * _FRONT_REACH + 1) * spread)
-        self.bias = nn.Parameter(torch.zeros(n_outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, n_inputs, n_azimuthal) to (batch, n_outputs, n_azimuthal)."""
-        around = torch.cat([x[..., -self.reach :], x, x[..., : self.reach]], dim=-1)
-        return F.conv1d(around, self.kernel.to(x.dtype), self.bias.to(x.dtype)).relu_()

@@ -26,8 +26,8 @@ CONFIG = AzimuthalConfig(
 
 @pytest.fixture(
     scope="module",
-    params=[{}, {"n_front": 10, "n_hidden": 30}, {"opposite": True}],
-    ids=["plain", "front", "opposite"],
+    params=[{}, {"n_hidden": 30}],
+    ids=["plain", "wide"],
 )
 def network(request):
     torch.manual_seed(3)
@@ -297,13 +297,6 @@ def test_gradients_reach_every_parameter(patterns):
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
-
-
-def test_the_opposite_side_needs_an_even_number_of_bins():
-    sizes = {"n_azimuthal": 27, "n_bins": 9}
-    with pytest.raises(ValueError, match="n_bins=9: no bin lies opposite"):
-        AzimuthalConfig(**sizes, opposite=True)
-    assert AzimuthalConfig(**sizes).stride == 3
 
 
 def test_halves_are_kept(network, patterns):

@@ -53,8 +53,8 @@ def list_twins(
 
     The twin of an orientation O is :math:`C_2[uvw]\,O`, the crystal after half a turn about a zone
     axis [uvw] near the beam. Both have all but the same pattern. So where the second orientation
-    of a point is a twin of the first, the zone axis is right, and only the half turn is open; where
-    it is not, quite another orientation is.
+    of a point is a twin of the first, both agree on the zone axis, and only the half turn is open;
+    where it is not, quite another orientation is.
 
     Parameters
     ----------
