@@ -278,7 +278,7 @@ def _plot_near(axes: Axes, comparison: MapComparison) -> None:
     axes.set_ylabel("points below (%)")
     axes.set_title("cumulative, of the points indexed in both", fontsize="small")
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize="small", loc="best")
+        axes.legend(fontsize="small", loc="lower right")
 
 
 def _curves(comparison: MapComparison) -> list[tuple[str, np.ndarray, tuple[str, str]]]:
