@@ -39,6 +39,11 @@ _COUNTS = (
     "n_blocks",
     "n_bins",
 )
+_PREPROCESSING = {
+    "value": "sqrt of mean counts less its ring mean",
+    "normalise": "rms",
+    "contrasts": "count / (count + f * ring mean) less its ring mean, for f of 0.5 and 4",
+}
 # Doses of the held-out patterns, electrons outside the direct beam.
 VALIDATION_ELECTRONS = (1e4, 1e3, 300.0)
 
@@ -157,6 +162,7 @@ def train(
     precession_angle: float | Sequence[float] = 0.0,
     thicknesses: tuple[float, float] = (200.0, 1000.0),
     kinematic_share: float = 0.1,
+    n_zone_axes: int | None = None,
     simulation: Any = None,
     config: TrainingConfig | None = None,
     conditions: Conditions | None = None,
@@ -193,6 +199,10 @@ def train(
     kinematic_share
         Share of kinematic patterns beside dynamical ones: models then read thin specimens and
         what kinematic programs simulate, too.
+    n_zone_axes
+        How many directions of the fundamental sector dynamical patterns are simulated for, at each
+        precession angle. By default as many as take a few minutes, at most 32,000; networks with
+        more weights can learn from more. A library that is given or read keeps its own.
     simulation
         A diffsims ``Simulation2D`` of one phase whose patterns are learnt instead of our own. It
         should cover the fundamental sector with at most 1 degree between neighbours; in-plane
@@ -240,6 +250,7 @@ def train(
         precession_angle,
         thicknesses,
         kinematic_share,
+        n_zone_axes,
         n_held_out=4 * config.validation_patterns,
         show_progressbar=show_progressbar,
     )
@@ -273,10 +284,11 @@ def _started_from(start: Any, network: torch.nn.Module) -> str:
 
     model = start if isinstance(start, OrientationModel) else load_model(start)
     given, own = model.module.state_dict(), network.state_dict()
-    if "stem" not in given or given["stem"].shape != own["stem"].shape:
+    weights = grown(given, own)
+    if "stem" not in weights:
         expected = "a model of pyxem_cnn.train with the same grid and network width"
         raise ValueError(given_expected("start", model.name, expected))
-    network.load_state_dict(grown(given, own), strict=False)
+    network.load_state_dict(weights, strict=False)
     n_fitting = sum(min(given[k].numel(), v.numel()) for k, v in own.items() if k in given)
     n = sum(v.numel() for v in own.values())
     _logger.info("%.0f %% of the weights are those of %s", 100 * n_fitting / n, model.name)
@@ -404,7 +416,7 @@ def _finished(
             polarity=config.polarity,
             name=name,
             licence="GPL-3.0-or-later",
-            preprocessing={"value": "sqrt of mean counts less its ring mean", "normalise": "rms"},
+            preprocessing=_PREPROCESSING,
             training=description,
             metrics={dose: errors.to_dict() for dose, errors in metrics.items()},
         ),

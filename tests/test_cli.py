@@ -402,7 +402,7 @@ def test_train_from_a_cif_file(tmp_path, demo_model, monkeypatch) -> None:  # no
     options = ("--patterns", 77, "--seed", 3, "--checkpoint", "state.ckpt")
     options += ("--convergence", 2, "--precession", 0.5, "--thickness", 150, 900)
     options += ("--library", "si.h5", "--start", "other.pt", "--learning-rate", 0.001)
-    options += ("--blocks", 5, "--hidden", 96)
+    options += ("--blocks", 5, "--hidden", 96, "--zone-axes", 4321)
     result = run("train", "--cif", "si.cif", "--voltage", 200, *options)
     assert result.exit_code == 0, result.output
     assert "Si8" in result.text  # what was read
@@ -418,7 +418,7 @@ def test_train_from_a_cif_file(tmp_path, demo_model, monkeypatch) -> None:  # no
     assert (seen["convergence_angle"], seen["precession_angle"]) == (2, 0.5)
     assert (seen["start"], seen["config"].learning_rate) == ("other.pt", 0.001)
     config = seen["config"]
-    assert (config.n_blocks, config.n_hidden) == (5, 96)
+    assert (config.n_blocks, config.n_hidden, seen["n_zone_axes"]) == (5, 96, 4321)
     # This is no terminal that shows a bar: the log tells how far it is.
     assert not seen["show_progressbar"]
     assert "after 32 of 77 patterns" in result.text

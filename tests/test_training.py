@@ -400,6 +400,22 @@ class TestBlochWaves:
         assert model.crystal == crystal("trigonal")
         assert model.accelerating_voltage == 300
 
+    def test_as_many_zone_axes_as_are_asked_for(self, tmp_path):
+        how = {"simulator": "bloch", "thicknesses": (300, 600), "n_held_out": 8}
+        how["precession_angle"] = (0.0, 0.3)
+        train_on, held_out = libraries_of(crystal("trigonal"), 300, n_zone_axes=37, **how)[:2]
+        numbers = [one.library.parameters.n_zone_axes for one in train_on]
+        assert numbers == [37, 37]
+        assert [one.library.parameters.n_zone_axes for one in held_out] == [8, 8]
+        # A library that is there keeps its own.
+        path = tmp_path / "linio2.h5"
+        how["precession_angle"] = 0.0
+        for asked in (37, 50):
+            own = libraries_of(crystal("trigonal"), 300, n_zone_axes=asked, library=path, **how)
+            assert own.first.parameters.n_zone_axes == 37
+        with pytest.raises(ValueError, match="n_zone_axes"):
+            libraries_of(crystal("trigonal"), 300, n_zone_axes=0, **how)
+
     def test_validation_shares_no_choice(self, library):
         how = {"simulator": "bloch", "library": library, "thicknesses": (300, 600)}
         train_on, held_out = (x[0].library for x in libraries_of(None, None, **how)[:2])

@@ -53,6 +53,10 @@ def train(
         float,
         typer.Option(min=0, max=0.99, help="Share of kinematic patterns beside dynamical ones."),
     ] = 0.1,
+    zone_axes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Directions to simulate; by default what takes a few minutes."),
+    ] = None,
     patterns: Annotated[
         int | None, typer.Option(min=1, help="Patterns to train on; more take longer.")
     ] = None,
@@ -125,6 +129,7 @@ def train(
             precession_angle=angles if len(angles) > 1 else angles[0],
             thicknesses=thickness,
             kinematic_share=kinematic_share,
+            n_zone_axes=zone_axes,
             config=training.TrainingConfig(seed=seed, compiled=compiled, **options),
             start=start,
             name=name or path.stem,

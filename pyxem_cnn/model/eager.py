@@ -63,6 +63,8 @@ def _config(model: OrientationModel, weights: dict[str, torch.Tensor]) -> Azimut
     from pyxem_cnn.networks.azimuthal import AzimuthalConfig
 
     width = weights["zone_weight"].shape[1]
+    inputs = weights["stem"].shape[1]
+    of_one_layer = model.grid.n_radial * (model.grid.n_azimuthal // model.target.n_bins)
     return AzimuthalConfig(
         n_radial=model.grid.n_radial,
         n_azimuthal=model.grid.n_azimuthal,
@@ -74,4 +76,5 @@ def _config(model: OrientationModel, weights: dict[str, torch.Tensor]) -> Azimut
         reach=(weights["stem"].shape[0] // width - 1) // 2,
         embedding=weights["residual_head.zone_embedding.weight"].shape[1],
         n_candidates=model.test_tensors.outputs["cell"].shape[1],
+        contrasts=inputs > 2 * of_one_layer,
     )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pyxem_cnn.networks.inputs import N_CONTRASTS, Contrasts, normalised
 from pyxem_cnn.networks.layers import Block, ChannelNorm, ZoneHead
 
 NO_PHASES = ("vacuum", "amorphous", "other")
@@ -51,6 +52,9 @@ class AzimuthalConfig:
         Size of the hidden layers that combine features and zone.
     n_candidates
         How many cells the network hands out for each pattern.
+    contrasts
+        Whether it sees `pyxem_cnn.networks.inputs.Contrasts` beside square roots of counts. Models
+        that were made before there were contrasts do not.
     """
 
     n_radial: int = 42
@@ -63,6 +67,7 @@ class AzimuthalConfig:
     reach: int = 1
     embedding: int = 64
     n_candidates: int = 16
+    contrasts: bool = True
 
     def __post_init__(self) -> None:
         """Check that the sizes fit each other."""
@@ -98,7 +103,10 @@ class AzimuthalNetwork(nn.Module):
         n_zones = sum(config.n_zones)
         self.n_candidates = min(config.n_candidates, n_zones * config.n_bins)
         self.reach = config.reach
-        inputs = 2 * config.n_radial * config.stride
+        # Square roots of counts, contrasts, and the mask.
+        self.contrasts = Contrasts() if config.contrasts else None
+        n_layers = 2 + N_CONTRASTS * config.contrasts
+        inputs = n_layers * config.n_radial * config.stride
         spread = (2 / (inputs * (2 * self.reach + 1))) ** 0.5
         self.stem = nn.Parameter(torch.randn((2 * self.reach + 1) * width, inputs) * spread)
         self.stem_norm = ChannelNorm(width)
@@ -144,7 +152,9 @@ class AzimuthalNetwork(nn.Module):
         """
         if mask.dim() == 3 and mask.stride(0) == 0:
             mask = mask[0]  # one for all patterns
-        value, rings = self._normalised(counts, mask)
+        value, rings = normalised(counts, mask)
+        if self.contrasts is not None:
+            value = torch.cat([value, self.contrasts(counts, mask)], dim=1)
         x = self._stem(value, mask)
         x = F.relu(self.stem_norm(x))
         for block in self.blocks:
@@ -152,13 +162,13 @@ class AzimuthalNetwork(nn.Module):
         return F.relu(self.head_norm(x)).permute(2, 1, 0).contiguous(), rings
 
     def _stem(self, value: Tensor, mask: Tensor) -> Tensor:
-        """Return what the stem makes of normalised patterns, (width, n_bins, batch)."""
+        """Return what the stem makes of the layers of patterns, (width, n_bins, batch)."""
         dtype = torch.bfloat16 if self.low_precision else value.dtype
         stem = self.stem.to(dtype)
         if mask.dim() == 3:
             both = torch.cat([value.to(dtype), mask.to(dtype)], dim=1)
             return self._shifted_sum(torch.mm(stem, self._columns(both)))
-        n = stem.shape[1] // 2
+        n = value.shape[1] * self.stride
         x = self._shifted_sum(torch.mm(stem[:, :n], self._columns(value.to(dtype))))
         return x + self._shifted_sum(torch.mm(stem[:, n:], self._columns(mask.to(dtype)[None])))
 
@@ -167,23 +177,6 @@ class AzimuthalNetwork(nn.Module):
         batch, n, _ = x.shape
         x = x.view(batch, n, self.n_bins, self.stride).permute(1, 3, 2, 0)
         return x.reshape(n * self.stride, self.n_bins * batch)
-
-    def _normalised(self, counts: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the patterns as the stem sees them, and their rings (batch, n_radial + 1)."""
-        # The square root makes Poisson noise even; what is the same all around a ring is
-        # background; the scale of the counts carries no orientation.
-        value = counts.clamp(min=0.0).sqrt() * mask
-        measured = mask.sum(dim=-1, keepdim=True)
-        ring = value.sum(dim=2, keepdim=True) / measured.clamp(min=1e-6)
-        value = (value - ring) * mask
-        n = measured.sum(dim=-2, keepdim=True).clamp(min=1.0)
-        power = value.square().sum(dim=(1, 2), keepdim=True) / n
-        ring_power = ring.square().mean(dim=1, keepdim=True)
-        # Far below any noise: where all rings are even, rounding errors must not look like spots.
-        value = value * torch.rsqrt(power + 1e-8 * ring_power + 1e-20)
-        rings = ring * torch.rsqrt(ring_power + 1e-20)
-        unevenness = torch.sqrt(power / (ring_power + power + 1e-20))
-        return value, torch.cat([rings, unevenness], dim=1)[..., 0]
 
     def _shifted_sum(self, x: Tensor) -> Tensor:
         """Add what the stem saw in neighbouring strides, (n * width, n_bins * batch)."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pyxem_cnn.networks.inputs import N_CONTRASTS
+
 __all__ = ["grown"]
 
 # Axes along which a block's hidden layer grows.
@@ -17,7 +19,7 @@ def grown(small: dict[str, Tensor], large: dict[str, Tensor]) -> dict[str, Tenso
     """Return weights of a larger azimuthal network that does what a smaller one does.
 
     What is new keeps the weights that it has and is not heard at first: new hidden channels and
-    blocks lead nowhere, until training lets them.
+    blocks lead nowhere, and contrasts are not looked at, until training lets them.
 
     Parameters
     ----------
@@ -38,9 +40,24 @@ def grown(small: dict[str, Tensor], large: dict[str, Tensor]) -> dict[str, Tenso
             weights[name] = torch.zeros_like(own) if last in _SILENT else own
         elif given.shape == own.shape:
             weights[name] = given
+        elif last == "stem" and _lacks_contrasts(given, own):
+            weights[name] = _with_contrasts(given, own)
         elif last in _HIDDEN and _fits(given, own, _HIDDEN[last]):
             weights[name] = _extended(given, own, _HIDDEN[last], last in _SILENT)
     return weights
+
+
+def _lacks_contrasts(given: Tensor, own: Tensor) -> bool:
+    """Return whether a stem sees counts and mask only, and the other one contrasts as well."""
+    n_layers = 2 + N_CONTRASTS
+    return _fits(given, own, 1) and n_layers * given.shape[1] == 2 * own.shape[1]
+
+
+def _with_contrasts(given: Tensor, own: Tensor) -> Tensor:
+    """Return the weights of a stem with silent ones for layers between the counts and the mask."""
+    n = given.shape[1] // 2
+    new = own.new_zeros(len(own), own.shape[1] - given.shape[1])
+    return torch.cat([given[:, :n].to(own), new, given[:, n:].to(own)], dim=1)
 
 
 def _fits(given: Tensor, own: Tensor, axis: int) -> bool:

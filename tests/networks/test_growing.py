@@ -55,6 +55,25 @@ def test_it_does_the_same_and_can_learn_more(small, change):
         assert gradients["blocks.2.contract"].abs().max() > 0
 
 
+def test_one_that_never_saw_contrasts_does_the_same_and_can_learn_them():
+    torch.manual_seed(3)
+    small = AzimuthalNetwork(replace(SMALL, contrasts=False)).eval()
+    large = AzimuthalNetwork(SMALL).eval()
+    counts, mask = torch.rand(5, 6, 32) * 9, (torch.rand(5, 6, 32) > 0.2).float()
+    large.load_state_dict(grown(small.state_dict(), large.state_dict()))
+    for name, value in small(counts, mask).items():
+        torch.testing.assert_close(large(counts, mask)[name], value, atol=1e-5, rtol=1e-4)
+    n = 6 * large.stride
+    assert (large.stem[:, n:-n] == 0).all()
+    large.logits(large.features(counts, mask)[0]).square().sum().backward()
+    assert large.stem.grad[:, n:-n].abs().max() > 0
+
+
+def test_a_stem_for_other_rings_does_not_fit():
+    small = AzimuthalNetwork(replace(SMALL, n_radial=3, contrasts=False))
+    assert "stem" not in grown(small.state_dict(), AzimuthalNetwork(SMALL).state_dict())
+
+
 def test_what_does_not_fit_is_left_out(small):
     other = AzimuthalNetwork(replace(SMALL, n_zones=(9,), n_hidden=10))
     weights = grown(small.state_dict(), other.state_dict())

@@ -43,8 +43,9 @@ _USUAL_SHARE = 3 / 4
 class Simulation(NamedTuple):
     """How patterns are simulated; angles in mrad and degrees, thicknesses in angstrom.
 
-    ``kinematic_share`` is that of kinematic patterns beside dynamical ones. ``n_held_out`` is the
-    number of held-out patterns: more zone axes are of no use.
+    ``kinematic_share`` is that of kinematic patterns beside dynamical ones. ``n_zone_axes`` is the
+    number of a dynamical library; None for what takes a few minutes. ``n_held_out`` is the number
+    of held-out patterns: more zone axes are of no use.
     """
 
     simulator: str = "bloch"
@@ -53,6 +54,7 @@ class Simulation(NamedTuple):
     precession_angle: float | Sequence[float] = 0.0
     thicknesses: tuple[float, float] = (200.0, 1000.0)
     kinematic_share: float = 0.0
+    n_zone_axes: int | None = None
     n_held_out: int = _HELD_OUT_ZONE_AXES
     show_progressbar: bool = False
 
@@ -285,6 +287,7 @@ def _pair(
     """Return the libraries of one phase and setting, to learn from and to measure on."""
     from pyxem_cnn.simulation.library.file import simulate_library
 
+    number = {} if how.n_zone_axes is None else {"n_zone_axes": how.n_zone_axes}
     wanted = LibraryParameters.within_budget(
         crystal,
         voltage,
@@ -292,6 +295,7 @@ def _pair(
         precession_angle=how.precession_angle,
         thicknesses=how.thicknesses,
         k_max=_MARGIN * grid.k_max,
+        **number,
     )
     train = _train_library(wanted, how)
     other = _held_out(train.parameters, how.n_held_out)
