@@ -75,10 +75,11 @@ class Contrasts(nn.Module):
         counts = counts.clamp(min=0.0)
         measured = mask.sum(dim=-1, keepdim=True).clamp(min=1e-6)
         mean = (counts * mask).sum(dim=2, keepdim=True) / measured
-        mean = mean + self.darkest * mean.mean(dim=1, keepdim=True)
+        mean = mean + self.darkest * mean.mean(dim=1, keepdim=True) + 1e-30
+        weight = self.spread * mask
         layers = []
         for half_way in self.half_way:
-            share = counts / (counts + half_way * mean).clamp(min=1e-30)
+            share = counts / (counts + half_way * mean)
             usual = (share * mask).sum(dim=2, keepdim=True) / measured
-            layers.append(self.spread * (share - usual) * mask)
+            layers.append((share - usual) * weight)
         return torch.cat(layers, dim=1)
