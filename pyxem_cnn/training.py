@@ -39,9 +39,8 @@ _COUNTS = (
     "n_blocks",
     "n_bins",
 )
-_PREPROCESSING = {
-    "value": "sqrt of mean counts less its ring mean",
-    "normalise": "rms",
+_PREPROCESSING = {"value": "sqrt of mean counts less its ring mean", "normalise": "rms"}
+_CONTRASTS = {
     "contrasts": "count / (count + f * ring mean) less its ring mean, for f of 0.5 and 4",
 }
 # Doses of the held-out patterns, electrons outside the direct beam.
@@ -67,8 +66,9 @@ class TrainingConfig:
     residual_weight, thickness_weight, share_weight, class_weight
         Weights of the losses of the residual (per degree), of the thickness (per 100 angstrom), of
         shares and of classes against the cross-entropy of orientations.
-    width, n_blocks, n_hidden
-        Size of the network, see `pyxem_cnn.networks.azimuthal.AzimuthalConfig`.
+    width, n_blocks, n_hidden, contrasts
+        Size of the network and what it sees, see
+        `pyxem_cnn.networks.azimuthal.AzimuthalConfig`.
     zone_spacing, n_bins
         Cells: distance of zone axes in degrees, number of in-plane bins.
     polarity
@@ -101,6 +101,7 @@ class TrainingConfig:
     width: int = 256
     n_blocks: int = 4
     n_hidden: int = 0
+    contrasts: bool = True
     zone_spacing: float = 4.0
     n_bins: int = 32
     polarity: bool = False
@@ -349,6 +350,7 @@ class _Learner:
                     width=config.width,
                     n_blocks=config.n_blocks,
                     n_hidden=config.n_hidden,
+                    contrasts=config.contrasts,
                 )
             )
         device = resolve_device()
@@ -416,7 +418,7 @@ def _finished(
             polarity=config.polarity,
             name=name,
             licence="GPL-3.0-or-later",
-            preprocessing=_PREPROCESSING,
+            preprocessing=_PREPROCESSING | (_CONTRASTS if config.contrasts else {}),
             training=description,
             metrics={dose: errors.to_dict() for dose, errors in metrics.items()},
         ),

@@ -292,6 +292,20 @@ class TestStart:
         torch.testing.assert_close(again.module(counts, mask)["probability"], expected)
         assert len(weights(again)["blocks.0.expand"]) == 3 * CONFIG.width
 
+    def test_one_without_contrasts_does_the_same_at_first(self, monkeypatch):
+        monkeypatch.setattr(training, "_fit", lambda *_: None)
+        blind = trained(config=replace(CONFIG, contrasts=False))
+        seeing = trained(start=blind)
+        check = blind.test_tensors
+        counts, mask = torch.as_tensor(check.counts), torch.as_tensor(check.mask)
+        expected = blind.module(counts, mask)["probability"]
+        torch.testing.assert_close(seeing.module(counts, mask)["probability"], expected)
+        assert weights(seeing)["stem"].shape[1] == 2 * weights(blind)["stem"].shape[1]
+        said = [one.metadata["preprocessing"] for one in (blind, seeing)]
+        assert ["contrasts" in one for one in said] == [False, True]
+        with pytest.raises(ValueError, match="start"):
+            trained(start=seeing, config=replace(CONFIG, contrasts=False))
+
     def test_of_another_width_is_refused(self, uninterrupted):
         with pytest.raises(ValueError, match="start.*network width"):
             trained(start=uninterrupted, config=replace(CONFIG, width=20))

@@ -35,7 +35,7 @@ classes = Rotation(quaternions)
 # %%
 # The network reads images of 64 x 64 pixels with the beam in the middle and y up, whatever the
 # detector: pyxem_cnn resamples. Spots of the classes, from diffsims, are drawn on this grid.
-phase = truth.phases["Si"]
+phase = truth.phases["silicon"]
 grid = pyxem_cnn.CartesianGrid((64, 64), scale=0.04)
 simulation = SimulationGenerator(200).calculate_diffraction2d(
     phase, classes, reciprocal_radius=1.2, max_excitation_error=0.05, with_direct_beam=False

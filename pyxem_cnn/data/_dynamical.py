@@ -19,7 +19,7 @@ _DEBYE_WALLER = 0.46  # B in square angstrom, at room temperature
 def silicon() -> CrystalStructure:
     """Return silicon, with the lattice parameter of the scan."""
     return CrystalStructure.from_asymmetric_unit(
-        (LATTICE_PARAMETER,) * 3 + (90, 90, 90), "F d -3 m:1", ["Si"], [[0, 0, 0]], name="Si"
+        (LATTICE_PARAMETER,) * 3 + (90, 90, 90), "F d -3 m:1", ["Si"], [[0, 0, 0]], name="silicon"
     )
 
 
