@@ -234,8 +234,8 @@ def train(
     Raises
     ------
     ValueError
-        If neither phase nor simulation, or no voltage is given, or the library or the checkpoint
-        belongs to another training.
+        If neither phase nor simulation, or no voltage is given, the library or the checkpoint
+        belongs to another training, or `start` is a larger network.
     ImportError
         If Lightning is not installed.
     """
@@ -289,11 +289,26 @@ def _started_from(start: Any, network: torch.nn.Module) -> str:
     if "stem" not in weights:
         expected = "a model of pyxem_cnn.train with the same grid and network width"
         raise ValueError(given_expected("start", model.name, expected))
+    _check_no_larger(given, own, model.name)
     network.load_state_dict(weights, strict=False)
     n_fitting = sum(min(given[k].numel(), v.numel()) for k, v in own.items() if k in given)
     n = sum(v.numel() for v in own.values())
     _logger.info("%.0f %% of the weights are those of %s", 100 * n_fitting / n, model.name)
     return model.sha256
+
+
+def _check_no_larger(given: dict[str, Any], own: dict[str, Any], name: str) -> None:
+    """Raise if a network has blocks or hidden channels that another one has no place for."""
+    from pyxem_cnn.networks.growing import sizes_of_blocks
+
+    (n_blocks, n_hidden), most = sizes_of_blocks(given), sizes_of_blocks(own)
+    if n_blocks > most[0] or n_hidden > most[1]:
+        raise ValueError(
+            f"start: got {name!r} with {n_blocks} blocks, hidden layers of {n_hidden} channels, "
+            f"expected at most {most[0]} and {most[1]}, the sizes of the new network. Train one as "
+            f"large: n_blocks={n_blocks}, n_hidden={n_hidden}; --blocks {n_blocks} --hidden "
+            f"{n_hidden}."
+        )
 
 
 def _sources(

@@ -306,6 +306,14 @@ class TestStart:
         with pytest.raises(ValueError, match="start"):
             trained(start=seeing, config=replace(CONFIG, contrasts=False))
 
+    @pytest.mark.parametrize("size", [{"n_hidden": 8}, {"n_blocks": 1}])
+    def test_a_larger_one_is_refused(self, monkeypatch, size):
+        """Rather than cut: what is left of it would know little."""
+        monkeypatch.setattr(training, "_fit", lambda *_: None)
+        large = trained(config=replace(CONFIG, n_blocks=2, n_hidden=24))
+        with pytest.raises(ValueError, match="start: got .*--blocks 2 --hidden 24"):
+            trained(start=large, config=replace(CONFIG, **{"n_blocks": 2, "n_hidden": 24} | size))
+
     def test_of_another_width_is_refused(self, uninterrupted):
         with pytest.raises(ValueError, match="start.*network width"):
             trained(start=uninterrupted, config=replace(CONFIG, width=20))

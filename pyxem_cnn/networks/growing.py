@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyxem_cnn.networks.inputs import N_CONTRASTS
 
-__all__ = ["grown"]
+__all__ = ["grown", "sizes_of_blocks"]
 
 # Axes along which a block's hidden layer grows.
 _HIDDEN = {"expand": 0, "expand_bias": 0, "contract": 1}
@@ -45,6 +45,18 @@ def grown(small: dict[str, Tensor], large: dict[str, Tensor]) -> dict[str, Tenso
         elif last in _HIDDEN and _fits(given, own, _HIDDEN[last]):
             weights[name] = _extended(given, own, _HIDDEN[last], last in _SILENT)
     return weights
+
+
+def sizes_of_blocks(weights: dict[str, Tensor]) -> tuple[int, int]:
+    """Return how many blocks an azimuthal network has, and the channels of their hidden layers.
+
+    Parameters
+    ----------
+    weights
+        By name.
+    """
+    hidden = [len(weight) for name, weight in weights.items() if name.endswith(".expand")]
+    return len(hidden), max(hidden, default=0)
 
 
 def _lacks_contrasts(given: Tensor, own: Tensor) -> bool:
