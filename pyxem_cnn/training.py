@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_cnn._checks import check_choice, check_positive, check_share, check_type, given_expected
+from pyxem_cnn._checks import check_choice, check_positive, check_share, check_type
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +99,7 @@ class TrainingConfig:
     share_weight: float = 0.1
     class_weight: float = 0.5
     width: int = 256
-    n_blocks: int = 4
+    n_blocks: int = 6
     n_hidden: int = 0
     contrasts: bool = True
     zone_spacing: float = 4.0
@@ -168,7 +168,7 @@ def train(
     config: TrainingConfig | None = None,
     conditions: Conditions | None = None,
     grid: PolarGrid | None = None,
-    start: OrientationModel | str | os.PathLike[str] | None = None,
+    start: OrientationModel | str | os.PathLike[str] | None = "auto",
     name: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     show_progressbar: bool = True,
@@ -216,9 +216,10 @@ def train(
     grid
         Polar grid; by default fitted to the crystal.
     start
-        A model whose weights to start from, where they fit: that of a shorter training, of a
-        similar phase, or of a smaller network, which does the same at first. By default, weights
-        are random.
+        A model whose weights to start from, where they fit: that of a shorter training, of another
+        phase, or of a smaller network, which does the same at first. "auto": the shipped model of
+        silicon, if the network has the same grid and sizes; how patterns are looked at is much the
+        same for all crystals, and is learnt many times as fast so. None: random weights.
     name
         Of the model; by default that of the phase.
     checkpoint
@@ -239,6 +240,7 @@ def train(
     ImportError
         If Lightning is not installed.
     """
+    from pyxem_cnn._starting import start_from
     from pyxem_cnn.datasets import Conditions
     from pyxem_cnn.simulation.library.training_libraries import Simulation, training_libraries
 
@@ -260,7 +262,7 @@ def train(
     conditions = conditions or Conditions().fitted_to(libraries.first, grid)
     sources = _sources(libraries, conditions, config)
     learner = _Learner.for_crystals(libraries.crystals, grid, config)
-    started = None if start is None else _started_from(start, learner.network)
+    started = start_from(start, learner.network)
     description = {
         "config": asdict(config),
         "started_from": started,
@@ -276,39 +278,6 @@ def train(
     }
     _fit(learner.module, sources, checkpoint, description | phases_and_voltage, show_progressbar)
     return _finished(learner, sources, libraries, description, name)
-
-
-def _started_from(start: Any, network: torch.nn.Module) -> str:
-    """Give a network the weights of a model as far as they fit; return the model's hash."""
-    from pyxem_cnn.model import OrientationModel, load_model
-    from pyxem_cnn.networks.growing import grown
-
-    model = start if isinstance(start, OrientationModel) else load_model(start)
-    given, own = model.module.state_dict(), network.state_dict()
-    weights = grown(given, own)
-    if "stem" not in weights:
-        expected = "a model of pyxem_cnn.train with the same grid and network width"
-        raise ValueError(given_expected("start", model.name, expected))
-    _check_no_larger(given, own, model.name)
-    network.load_state_dict(weights, strict=False)
-    n_fitting = sum(min(given[k].numel(), v.numel()) for k, v in own.items() if k in given)
-    n = sum(v.numel() for v in own.values())
-    _logger.info("%.0f %% of the weights are those of %s", 100 * n_fitting / n, model.name)
-    return model.sha256
-
-
-def _check_no_larger(given: dict[str, Any], own: dict[str, Any], name: str) -> None:
-    """Raise if a network has blocks or hidden channels that another one has no place for."""
-    from pyxem_cnn.networks.growing import sizes_of_blocks
-
-    (n_blocks, n_hidden), most = sizes_of_blocks(given), sizes_of_blocks(own)
-    if n_blocks > most[0] or n_hidden > most[1]:
-        raise ValueError(
-            f"start: got {name!r} with {n_blocks} blocks, hidden layers of {n_hidden} channels, "
-            f"expected at most {most[0]} and {most[1]}, the sizes of the new network. Train one as "
-            f"large: n_blocks={n_blocks}, n_hidden={n_hidden}; --blocks {n_blocks} --hidden "
-            f"{n_hidden}."
-        )
 
 
 def _sources(

@@ -306,6 +306,23 @@ class TestStart:
         with pytest.raises(ValueError, match="start"):
             trained(start=seeing, config=replace(CONFIG, contrasts=False))
 
+    def test_that_of_silicon_is_the_usual_one(self, monkeypatch, caplog):
+        """Where it fits: what is learnt of looking at patterns serves other crystals."""
+        monkeypatch.setattr(training, "_fit", lambda *_: None)
+        shipped = load_model("si_200kV")
+        how = {"grid": shipped.grid, "conditions": EASY, "simulator": "kinematic"}
+        config = TrainingConfig(n_patterns=16, batch_size=8, validation_patterns=4)
+        phase = crystal("trigonal")
+        own = train(phase, accelerating_voltage=200, config=config, show_progressbar=False, **how)
+        assert own.metadata["training"]["started_from"] == shipped.sha256
+        name = "blocks.3.expand"
+        torch.testing.assert_close(weights(own)[name], weights(shipped)[name])
+
+        with caplog.at_level("INFO", logger="pyxem_cnn"):
+            small = trained(config=replace(CONFIG, n_patterns=32, epoch_patterns=32))
+        assert small.metadata["training"]["started_from"] is None
+        assert "weights are random: those of si_200kV are of other sizes" in caplog.text
+
     @pytest.mark.parametrize("size", [{"n_hidden": 8}, {"n_blocks": 1}])
     def test_a_larger_one_is_refused(self, monkeypatch, size):
         """Rather than cut: what is left of it would know little."""

@@ -61,9 +61,12 @@ def train(
         int | None, typer.Option(min=1, help="Patterns to train on; more take longer.")
     ] = None,
     start: Annotated[
-        str | None,
-        typer.Option(help="Model file or name of a shipped model, whose weights to start from."),
-    ] = None,
+        str,
+        typer.Option(
+            help="Model file or name of a shipped model, whose weights to start from; 'auto' is "
+            "that of silicon, where it fits, and 'none' are random weights."
+        ),
+    ] = "auto",
     learning_rate: Annotated[
         float | None, typer.Option(help="Highest learning rate; lower where a model is the start.")
     ] = None,
@@ -131,7 +134,7 @@ def train(
             kinematic_share=kinematic_share,
             n_zone_axes=zone_axes,
             config=training.TrainingConfig(seed=seed, compiled=compiled, **options),
-            start=start,
+            start=None if start == "none" else start,
             name=name or path.stem,
             checkpoint=checkpoint,
             show_progressbar=console.is_terminal,
