@@ -68,39 +68,3 @@ for line, (title, varied) in zip(axes, rows.items(), strict=True):
     )
 figure.suptitle(f"Training patterns of silicon, 200 kV, {grid.k_min} to {grid.k_max} 1/angstrom")
 figure.savefig("training_patterns.png", dpi=80)
-
-# %%
-# The network does not see counts, but three pictures of them: square roots less the mean of their
-# ring, and contrasts, in which weak spots show beside strong ones.
-from pyxem_cnn.networks.inputs import N_CONTRASTS, Contrasts, normalised
-
-batch = PatternSource(library, grid, rows["10,000 electrons"]).batch(24, generator)
-shown = slice(4, 4 + n_columns)
-layers = [normalised(batch.counts, batch.mask)[0]]
-layers += Contrasts()(batch.counts, batch.mask).chunk(N_CONTRASTS, dim=1)
-titles = ["square roots", "contrasts,\nweak spots", "contrasts,\nstrong spots"]
-figure, axes = plt.subplots(
-    len(layers), n_columns, figsize=(9, 4.6), subplot_kw={"projection": "polar"}
-)
-figure.subplots_adjust(left=0.11, right=0.99, bottom=0.01, top=0.91, wspace=0.05, hspace=0.05)
-for line, title, layer in zip(axes, titles, layers, strict=True):
-    for axis, value, mask in zip(
-        line, layer[shown].numpy(), batch.mask[shown].numpy(), strict=True
-    ):
-        value = np.ma.masked_array(value, mask == 0)
-        limit = np.percentile(value.compressed(), 99.5)
-        axis.pcolormesh(
-            edges,
-            grid.radial_edges,
-            value,
-            cmap=plt.get_cmap("RdBu_r").with_extremes(bad="0.75"),
-            vmin=-limit,
-            vmax=limit,
-            rasterized=True,
-        )
-        axis.set(xticks=[], yticks=[], ylim=(0, grid.k_max))
-    line[0].text(
-        -0.12, 0.5, title, transform=line[0].transAxes, rotation=90, va="center", ha="center"
-    )
-figure.suptitle("Patterns at 10,000 electrons as the first layer of the network gets them")
-figure.savefig("network_inputs.png", dpi=80)
