@@ -20,7 +20,7 @@ ROOMS = [
     {"simulation", "targets"},
     {"conditions", "exposure", "datasets", "metrics"},
     {"maps", "plot"},
-    {"model", "training", "evaluation", "_lightning"},
+    {"model", "training", "evaluation", "_lightning", "_starting"},
     {"indexing"},
     {"signals"},
     {"cli", "__main__", "data"},
