@@ -47,13 +47,16 @@ def start_from(start: Any, network: torch.nn.Module) -> str | None:
     model = start if isinstance(start, OrientationModel) else load_model(start)
     given, own = model.module.state_dict(), network.state_dict()
     weights = grown(given, own)
-    if is_auto and ("stem" not in weights or sizes_of_blocks(given) != sizes_of_blocks(own)):
+    sizes, most = sizes_of_blocks(given), sizes_of_blocks(own)
+    is_larger = any(size > limit for size, limit in zip(sizes, most, strict=True))
+    if is_auto and ("stem" not in weights or is_larger):
         _logger.info("weights are random: those of %s are of other sizes", model.name)
         return None
     if "stem" not in weights:
         expected = "a model of pyxem_cnn.train with the same grid and network width"
         raise ValueError(given_expected("start", model.name, expected))
-    _check_no_larger(given, own, model.name)
+    if is_larger:
+        raise ValueError(_too_large(model.name, sizes, most))
     network.load_state_dict(weights, strict=False)
     n_fitting = sum(min(given[k].numel(), v.numel()) for k, v in own.items() if k in given)
     n = sum(v.numel() for v in own.values())
@@ -61,13 +64,11 @@ def start_from(start: Any, network: torch.nn.Module) -> str | None:
     return model.sha256
 
 
-def _check_no_larger(given: dict[str, Any], own: dict[str, Any], name: str) -> None:
-    """Raise if a network has blocks or hidden channels that another one has no place for."""
-    (n_blocks, n_hidden), most = sizes_of_blocks(given), sizes_of_blocks(own)
-    if n_blocks > most[0] or n_hidden > most[1]:
-        raise ValueError(
-            f"start: got {name!r} with {n_blocks} blocks, hidden layers of {n_hidden} channels, "
-            f"expected at most {most[0]} and {most[1]}, the sizes of the new network. Train one as "
-            f"large: n_blocks={n_blocks}, n_hidden={n_hidden}; --blocks {n_blocks} --hidden "
-            f"{n_hidden}."
-        )
+def _too_large(name: str, sizes: tuple[int, int], most: tuple[int, int]) -> str:
+    """Return what to say of a model that has more blocks or hidden channels than the network."""
+    n_blocks, n_hidden = sizes
+    return (
+        f"start: got {name!r} with {n_blocks} blocks, hidden layers of {n_hidden} channels, "
+        f"expected at most {most[0]} and {most[1]}, the sizes of the new network. Train one as "
+        f"large: n_blocks={n_blocks}, n_hidden={n_hidden}; --blocks {n_blocks} --hidden {n_hidden}."
+    )

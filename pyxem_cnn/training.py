@@ -218,8 +218,9 @@ def train(
     start
         A model whose weights to start from, where they fit: that of a shorter training, of another
         phase, or of a smaller network, which does the same at first. "auto": the shipped model of
-        silicon, if the network has the same grid and sizes; how patterns are looked at is much the
-        same for all crystals, and is learnt many times as fast so. None: random weights.
+        silicon, if the network has the same grid and width and is no smaller; how patterns are
+        looked at is much the same for all crystals, and takes fewer patterns to learn so. None:
+        random weights.
     name
         Of the model; by default that of the phase.
     checkpoint

@@ -61,7 +61,9 @@ def azimuthal_network(model: OrientationModel) -> torch.nn.Module:
 def _config(model: OrientationModel, weights: dict[str, torch.Tensor]) -> AzimuthalConfig:
     """Return the sizes of a network from its weights, its grid and its target."""
     from pyxem_cnn.networks.azimuthal import AzimuthalConfig
+    from pyxem_cnn.networks.growing import sizes_of_blocks
 
+    n_blocks, n_hidden = sizes_of_blocks(weights)
     width = weights["zone_weight"].shape[1]
     inputs = weights["stem"].shape[1]
     of_one_layer = model.grid.n_radial * (model.grid.n_azimuthal // model.target.n_bins)
@@ -71,8 +73,8 @@ def _config(model: OrientationModel, weights: dict[str, torch.Tensor]) -> Azimut
         n_zones=tuple(model.target.n_zones),
         n_bins=model.target.n_bins,
         width=width,
-        n_hidden=len(weights["blocks.0.expand"]) if "blocks.0.expand" in weights else 0,
-        n_blocks=len({name.split(".")[1] for name in weights if name.startswith("blocks.")}),
+        n_hidden=n_hidden,
+        n_blocks=n_blocks,
         reach=(weights["stem"].shape[0] // width - 1) // 2,
         embedding=weights["residual_head.zone_embedding.weight"].shape[1],
         n_candidates=model.test_tensors.outputs["cell"].shape[1],

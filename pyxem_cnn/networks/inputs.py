@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 __all__ = ["N_CONTRASTS", "Contrasts", "normalised"]
 
-N_CONTRASTS = 2
-"""Layers of `Contrasts`."""
-
 # Where a count stands half-way between nothing and the strongest spots, against its ring's mean:
 # the first layer shows weak spots, the second tells strong ones apart.
 _HALF_WAY = (0.5, 4.0)
+N_CONTRASTS = len(_HALF_WAY)
+"""Layers of `Contrasts`."""
+
 # As spread out as normalised patterns are.
 _SPREAD = 2.5
 # Rings with less than this, against the mean of all, are dark: no noise is as weak.
