@@ -41,7 +41,8 @@ _COUNTS = (
 )
 _PREPROCESSING = {"value": "sqrt of mean counts less its ring mean", "normalise": "rms"}
 _CONTRASTS = {
-    "contrasts": "count / (count + f * ring mean) less its ring mean, for f of 0.5 and 4",
+    "contrasts": "count / (count + f * ring mean) less its ring mean, for f of 0.5 and 4, "
+    "of counts smoothed by a Gaussian as wide as a ring",
 }
 # Doses of the held-out patterns, electrons outside the direct beam.
 VALIDATION_ELECTRONS = (1e4, 1e3, 300.0)
@@ -336,6 +337,7 @@ class _Learner:
                     n_blocks=config.n_blocks,
                     n_hidden=config.n_hidden,
                     contrasts=config.contrasts,
+                    inner_edge=grid.inner_edge,
                 )
             )
         device = resolve_device()

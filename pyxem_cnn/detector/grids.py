@@ -79,6 +79,11 @@ class PolarGrid:
         return (self.k_max - self.k_min) / self.n_radial
 
     @property
+    def inner_edge(self) -> float:
+        """Radius at which the first ring begins, in widths of a ring."""
+        return self.k_min / self.radial_step
+
+    @property
     def azimuthal_step(self) -> float:
         """Width of an azimuthal bin in radians."""
         return 2 * np.pi / self.n_azimuthal

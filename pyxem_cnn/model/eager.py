@@ -79,4 +79,5 @@ def _config(model: OrientationModel, weights: dict[str, torch.Tensor]) -> Azimut
         embedding=weights["residual_head.zone_embedding.weight"].shape[1],
         n_candidates=model.test_tensors.outputs["cell"].shape[1],
         contrasts=inputs > 2 * of_one_layer,
+        inner_edge=model.grid.inner_edge if "contrasts.smoothing.across" in weights else None,
     )

@@ -49,7 +49,7 @@ _ON_SIZES = re.compile(
 )
 # An operator that takes another text, such as the name of a file, does more than compute.
 _TEXTS = {"approximate", "assert_msg", "equation", "indexing", "mode", "padding_mode", "reduce"}
-_TEXTS |= {"reduction", "rounding_mode"}
+_TEXTS |= {"norm", "reduction", "rounding_mode"}
 _CODE = {"as_custom_obj", "as_graph", "as_operator", "as_opaque"}
 _UNREADABLE = (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError)
 _CONTAINERS = {"builtins.tuple", "builtins.list", "builtins.dict"}

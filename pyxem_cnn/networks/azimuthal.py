@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pyxem_cnn.networks.inputs import N_CONTRASTS, Contrasts, normalised
+from pyxem_cnn.networks.inputs import N_CONTRASTS, Contrasts, Smoothing, normalised
 from pyxem_cnn.networks.layers import Block, ChannelNorm, ZoneHead
 
 NO_PHASES = ("vacuum", "amorphous", "other")
@@ -55,6 +55,9 @@ class AzimuthalConfig:
     contrasts
         Whether it sees `pyxem_cnn.networks.inputs.Contrasts` beside square roots of counts. Models
         that were made before there were contrasts do not.
+    inner_edge
+        Inner edge of the polar grid in widths of its rings: contrasts are smoothed over the size of
+        a spot. None for contrasts of single bins, which models had before.
     """
 
     n_radial: int = 42
@@ -68,6 +71,7 @@ class AzimuthalConfig:
     embedding: int = 64
     n_candidates: int = 16
     contrasts: bool = True
+    inner_edge: float | None = None
 
     def __post_init__(self) -> None:
         """Check that the sizes fit each other."""
@@ -104,7 +108,7 @@ class AzimuthalNetwork(nn.Module):
         self.n_candidates = min(config.n_candidates, n_zones * config.n_bins)
         self.reach = config.reach
         # Square roots of counts, contrasts, and the mask.
-        self.contrasts = Contrasts() if config.contrasts else None
+        self.contrasts = Contrasts(_smoothing(config)) if config.contrasts else None
         n_layers = 2 + N_CONTRASTS * config.contrasts
         inputs = n_layers * config.n_radial * config.stride
         spread = (2 / (inputs * (2 * self.reach + 1))) ** 0.5
@@ -292,3 +296,9 @@ class AzimuthalNetwork(nn.Module):
             .log()
             .repeat_interleave(n_zones, dim=1, output_size=sum(self.n_zones))[:, None]
         )
+
+
+def _smoothing(config: AzimuthalConfig) -> Smoothing | None:
+    if config.inner_edge is None:
+        return None
+    return Smoothing(config.n_radial, config.n_azimuthal, config.inner_edge)

@@ -205,14 +205,21 @@ class TestWhereItComesFrom:
         assert_close(exported.predict(*patterns, n_best=2), model.predict(*patterns, n_best=2))
 
     @pytest.mark.parametrize(
-        ("first", "second", "n_phases"),
-        [("torchscript", "export", 1), ("export", "torchscript", 1), ("torchscript", "export", 2)],
+        ("first", "second", "n_phases", "smoothed"),
+        [
+            ("torchscript", "export", 1, True),
+            ("export", "torchscript", 1, True),
+            ("torchscript", "export", 2, True),
+            ("torchscript", "export", 1, False),
+            ("export", "torchscript", 1, False),
+        ],
     )
     def test_trained_networks_are_made_again(
         self,
         first,
         second,
         n_phases,
+        smoothed,
         crystal,  # noqa: F811
         monkeypatch,
     ):
@@ -226,6 +233,7 @@ class TestWhereItComesFrom:
         grid = PolarGrid(n_radial=6, n_azimuthal=32, k_min=0.2, k_max=1.0)
         torch.manual_seed(3)
         sizes = {"width": 8, "n_blocks": 3, "reach": 2, "embedding": 5, "n_candidates": 7}
+        sizes["inner_edge"] = grid.inner_edge if smoothed else None
         config = AzimuthalConfig(6, 32, tuple(target.n_zones), 16, **sizes)
         network = AzimuthalNetwork(config)
         for buffer in network.buffers():  # as if it had seen patterns

@@ -26,8 +26,8 @@ CONFIG = AzimuthalConfig(
 
 @pytest.fixture(
     scope="module",
-    params=[{}, {"n_hidden": 30}],
-    ids=["plain", "wide"],
+    params=[{}, {"n_hidden": 30}, {"inner_edge": 3.0}],
+    ids=["plain", "wide", "smoothed"],
 )
 def network(request):
     torch.manual_seed(3)
