@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ZoneAxisLibrary:
     """Spots of one crystal for many orientations; every in-plane angle follows by turning them.
 
@@ -54,6 +54,13 @@ class ZoneAxisLibrary:
     def __len__(self) -> int:
         """Return the number of entries."""
         return len(self.orientation)
+
+    def __repr__(self) -> str:
+        """Return phase and sizes in one line."""
+        return (
+            f"<ZoneAxisLibrary {self.crystal.name}, {self.accelerating_voltage:g} kV: "
+            f"{len(self)} zone axes, {self.spots.k.shape[1]} spots>"
+        )
 
     @property
     def is_dynamical(self) -> bool:

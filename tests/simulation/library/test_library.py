@@ -48,6 +48,8 @@ class TestKinematicLibrary:
         assert library.spots.intensity.max() == 1
         assert library.accelerating_voltage == 200
         assert library.mirror
+        said = f"{library.crystal.name}, 200 kV: {len(library)} zone axes, 128 spots"
+        assert said in repr(library)
         assert not library.with_shape_factor
         used = library.spots.intensity > 0
         assert np.hypot(*library.spots.k[used].T).max() <= 1.05 + 1e-6
