@@ -73,12 +73,15 @@ def methods(spots: SpotSet, detector: Detector, options: argparse.Namespace) -> 
     usable: list[Any] = list(template_methods(spots, detector, options))
     if options.py4dstem:
         usable.append(Py4DSTEM(options.py4dstem, spots, detector))
-    for path in options.model:
+    for i, path in enumerate(options.model):
         try:
             network = Network(path, spots, detector)
         except ValueError as reason:
             print(f"{spots.name}: {reason}")
             continue
+        # Rows of one name are pooled: another file of the same name is another method.
+        number = 1 + sum(Path(p).stem == network.name for p in options.model[:i])
+        network.name += f", file {number}" if number > 1 else ""
         usable.append(network)
         if options.refine:
             usable.append(RefinedNetwork(network, spots, detector))
