@@ -75,6 +75,8 @@ class PatternSource:
         How they vary.
     decoys
         Spots of other crystals; None for no decoys.
+    compiled
+        Whether torch compiles the renderer of a GPU, for many batches of one size.
     """
 
     def __init__(
@@ -83,11 +85,12 @@ class PatternSource:
         grid: PolarGrid,
         conditions: Conditions,
         decoys: ZoneAxisLibrary | None = None,
+        compiled: bool = False,
     ) -> None:
         several = isinstance(library, list | tuple)
         self.ingredients = list(library) if several else [Ingredient(library)]
         self.n_phases = 1 + max(one.phase for one in self.ingredients)
-        self.grid, self.decoys = grid, decoys
+        self.grid, self.decoys, self.compiled = grid, decoys, compiled
         self.conditions = conditions if decoys is not None else replace(conditions, decoys=0.0)
         self._exposure = Exposure(grid, self.conditions)
 
@@ -109,7 +112,7 @@ class PatternSource:
         conditions
             How the patterns vary.
         """
-        return PatternSource(self.ingredients, self.grid, conditions, self.decoys)
+        return PatternSource(self.ingredients, self.grid, conditions, self.decoys, self.compiled)
 
     def batch(self, n: int, generator: torch.Generator) -> Batch:
         """Return ``n`` patterns, drawn with ``generator`` on its device."""
@@ -236,7 +239,8 @@ class PatternSource:
             blur = torch.where(radius > 0, torch.minimum(sigma, 0.25 * radius), sigma)
             arrays = (spots.k, intensity, blur)
             discs = {"disc_radius": radius, "tilts": tilts}
-        return render_polar(*arrays, self.grid, **discs), beam
+        content = render_polar(*arrays, self.grid, **discs, compiled=self.compiled)
+        return content, beam
 
 
 def _normal(shape: torch.Size, generator: torch.Generator) -> Tensor:

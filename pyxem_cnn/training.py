@@ -83,8 +83,8 @@ class TrainingConfig:
         Of matrix products: "float32", "bfloat16", or "auto", the latter where the device is fast
         at it.
     compiled
-        Whether torch compiles the training step, which takes a minute and a C++ compiler and then
-        saves a third of the time.
+        Whether torch compiles the training step, and on a GPU the renderer, which takes a minute
+        and a C++ compiler and then saves a third of the time, and half of it on a GPU.
     seed
         Of weights and patterns.
     """
@@ -294,7 +294,8 @@ def _sources(
     decoys = decoy_library(
         library.crystal, library.accelerating_voltage, generator, k_max=grid.k_max
     )
-    sources = {"train": PatternSource(libraries.train, grid, conditions, decoys)}
+    train = PatternSource(libraries.train, grid, conditions, decoys, config.compiled)
+    sources = {"train": train}
     for setting in dict.fromkeys(one.setting for one in libraries.held_out):
         held_out = [one for one in libraries.held_out if one.setting == setting]
         for electrons in VALIDATION_ELECTRONS:

@@ -8,6 +8,8 @@ the sum over all Gaussians of their products, which is a matrix product.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -16,8 +18,9 @@ from pyxem_cnn.simulation.rendering import REACH
 
 __all__ = ["render_on_rings"]
 
-# Profiles held at a time, in numbers: half a gigabyte each.
-_PIECE = 1 << 27
+# Profiles held at a time, in numbers: half a gigabyte for each operation on them. Fused operations
+# hold them once, and are compiled anew for every size of a piece: there it is all at once.
+_PIECE, _FUSED_PIECE = 1 << 27, 1 << 30
 _SMALLEST_RADIUS = 1e-6
 
 
@@ -29,6 +32,7 @@ def render_on_rings(
     shape: tuple[int, int],
     k_min: float,
     step: float,
+    compiled: bool = False,
 ) -> Tensor:
     """Return the sum of all sub-spots of all patterns, shape (n, n_radial, n_azimuthal).
 
@@ -40,11 +44,21 @@ def render_on_rings(
         Numbers of radial and azimuthal bins.
     k_min, step
         Inner edge of the first ring, and width of the rings, 1/angstrom.
+    compiled
+        Whether torch fuses the operations, which takes half a minute once and then most of the time
+        off: worth it for many batches of one size.
     """
     n_gaussians = intensity.shape[1] * intensity.shape[2]
-    n = max(1, _PIECE // max(1, n_gaussians * sum(shape)))
+    limit = _FUSED_PIECE if compiled else _PIECE
+    n = max(1, limit // max(1, n_gaussians * sum(shape)))
     pieces = zip(*(x.split(n) for x in (k, intensity, offset, sigma)), strict=True)
-    return torch.cat([_render(*piece, shape, k_min, step) for piece in pieces])
+    render = _fused() if compiled else _render
+    return torch.cat([render(*piece, shape, k_min, step) for piece in pieces])
+
+
+@cache
+def _fused() -> Callable[..., Tensor]:
+    return torch.compile(_render)
 
 
 def _render(

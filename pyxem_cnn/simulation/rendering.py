@@ -46,6 +46,7 @@ def render_polar(
     disc_radius: Array | None = None,
     ring_turn: Array | None = None,
     tilts: Array | None = None,
+    compiled: bool = False,
 ) -> Array:
     """Render spots on a polar grid.
 
@@ -76,6 +77,8 @@ def render_polar(
         (n, n_tilts, 2), 1/angstrom: the points that fill a disc. They should cover the disc of
         `disc_radius` evenly, or, without it, the disc whose second moment they have. A single
         tilt is a single Gaussian, that of a disc if `disc_radius` is given.
+    compiled
+        Whether torch compiles what a GPU does, for many batches of one size.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def render_polar(
     """
     parts = _parts(k, intensity, sigma, disc_radius, ring_turn, tilts)
     if array_namespace(k) is not np:
-        return _render_tensors(k, parts, grid)
+        return _render_tensors(k, parts, grid, compiled)
     from pyxem_cnn.simulation._rendering_kernel import render_on_rings
 
     content = np.zeros((len(k), *grid.shape), dtype=np.float32)
@@ -99,7 +102,7 @@ def render_polar(
     return content
 
 
-def _render_tensors(k: Any, parts: _Parts, grid: PolarGrid) -> Any:
+def _render_tensors(k: Any, parts: _Parts, grid: PolarGrid, compiled: bool) -> Any:
     """Return bin contents of tensors: on a CPU the compiled renderer is faster."""
     import torch
 
@@ -114,7 +117,9 @@ def _render_tensors(k: Any, parts: _Parts, grid: PolarGrid) -> Any:
     from pyxem_cnn.simulation import _rendering_torch
 
     tensors = (array.float() for array in (k, *parts))
-    return _rendering_torch.render_on_rings(*tensors, grid.shape, grid.k_min, grid.radial_step)
+    return _rendering_torch.render_on_rings(
+        *tensors, grid.shape, grid.k_min, grid.radial_step, compiled
+    )
 
 
 def render_cartesian(

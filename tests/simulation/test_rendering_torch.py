@@ -52,6 +52,28 @@ def test_same_as_the_compiled_one(rng, device, piece, monkeypatch):
 
 
 @pytest.mark.parametrize("device", DEVICES)
+def test_fused_operations_are_the_same(rng, device, monkeypatch):
+    """As torch traces them; its compilers for processors are not everywhere."""
+    calls = []
+
+    def counted(graph, inputs):
+        return lambda *args: calls.append(len(args)) or graph.forward(*args)
+
+    fused = torch.compile(_rendering_torch._render, backend=counted, dynamic=True)
+    monkeypatch.setattr(_rendering_torch, "_fused", lambda: fused)
+    for n_spots in (9, 12):
+        k, intensity, sigma = spots(rng, n_spots=n_spots, n_parts=7)
+        tilts = rng.uniform(-0.05, 0.05, size=(5, 7, 2))
+        arguments = tensors((k, intensity, tilts, sigma), device)
+        sizes = (GRID.shape, GRID.k_min, GRID.radial_step)
+        expected = _rendering_torch.render_on_rings(*arguments, *sizes)
+        assert len(calls) == (n_spots == 12)
+        found = _rendering_torch.render_on_rings(*arguments, *sizes, compiled=True)
+        torch.testing.assert_close(found, expected)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("kind", ["gaussian", "uniform disc", "tilts"])
 def test_tensors_give_tensors(rng, kind, device):
     arrays = spots(rng, n_parts=7 if kind == "tilts" else None)
