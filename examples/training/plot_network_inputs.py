@@ -3,7 +3,8 @@ What does a network see of weak spots?
 ======================================
 
 The network does not see counts, but three pictures of them: square roots less the mean of their
-ring, and two contrasts, in which spots of a few electrons show beside one of a thousand.
+ring, and two contrasts of counts that were smoothed over the size of a spot, in which spots of a
+few electrons show beside one of a thousand.
 """
 
 # %%
@@ -14,7 +15,7 @@ import torch
 
 from pyxem_cnn import CrystalStructure, PolarGrid, simulate_library
 from pyxem_cnn.datasets import Conditions, PatternSource
-from pyxem_cnn.networks.inputs import N_CONTRASTS, Contrasts, normalised
+from pyxem_cnn.networks.inputs import N_CONTRASTS, Contrasts, Smoothing, normalised
 
 silicon = CrystalStructure.from_asymmetric_unit(
     (5.431, 5.431, 5.431, 90, 90, 90), "F d -3 m:1", ["Si"], [[0, 0, 0]], name="Si"
@@ -27,11 +28,14 @@ generator = torch.Generator().manual_seed(7)
 batch = PatternSource(library, grid, conditions).batch(n_columns, generator)
 
 # %%
-# The layers, as the network makes them. A count c in a ring of mean m becomes c / (c + f m), with f
-# of 0.5 and 4.
+# The layers, as the network makes them. Square roots are those of the counts of each bin. For the
+# contrasts, counts are first smoothed over the size of a spot, by a Gaussian as wide as a ring;
+# then such a mean c in a ring of mean m becomes c / (c + f m), with f of 0.5 and 4.
+smoothing = Smoothing(grid.n_radial, grid.n_azimuthal, grid.inner_edge)
 layers = [normalised(batch.counts, batch.mask)[0]]
-layers += Contrasts()(batch.counts, batch.mask).chunk(N_CONTRASTS, dim=1)
-titles = ["square roots", "contrasts,\nweak spots", "contrasts,\nstrong spots"]
+layers += Contrasts(smoothing)(batch.counts, batch.mask).chunk(N_CONTRASTS, dim=1)
+contrasts = "contrasts of\nsmoothed counts,\n"
+titles = ["square roots", f"{contrasts}weak spots", f"{contrasts}strong spots"]
 
 # %%
 # Red is more than the mean of the ring, blue less; grey is what no detector pixel measured.
@@ -55,7 +59,7 @@ for line, title, layer in zip(axes, titles, layers, strict=True):
         )
         axis.set(xticks=[], yticks=[], ylim=(0, grid.k_max))
     line[0].text(
-        -0.12, 0.5, title, transform=line[0].transAxes, rotation=90, va="center", ha="center"
+        -0.05, 0.5, title, transform=line[0].transAxes, rotation=90, va="center", ha="right"
     )
 figure.suptitle("Patterns at 10,000 electrons as the first layer of the network gets them")
 figure.savefig("network_inputs.png", dpi=80)
