@@ -1,7 +1,8 @@
 """Fit what turns scores and likelihoods of refined orientations into probabilities.
 
     python benchmarks/refined_scores.py --model si_200kV --model linio2_300kV --model au_200kV
-    python benchmarks/refined_scores.py --model si_200kV --model linio2_300kV --simulator kinematic
+    python benchmarks/refined_scores.py --model si_200kV --model linio2_300kV --model vo2_200kV
+        --simulator kinematic --of dynamical kinematic
 
 Patterns of random orientations of each model's crystal, 100 to 20,000 electrons, of which 10 to 60
 percent are diffuse, are mapped and refined. For several exponents, the other constants of
@@ -12,7 +13,8 @@ Dynamical patterns are of our own Bloch waves with 128 beams and 91 directions i
 refinement has 64 and 7, of any thickness from 200 to 1000 angstrom; the beam is off by up to a
 pixel along each axis and the camera length by up to 2 percent. Kinematic ones have relrods of 0.008
 to 0.03 1/angstrom and intensities that are off by 10 to 60 percent; the beam is off by up to 0.3
-pixels and the camera length by up to 0.5 percent.
+pixels and the camera length by up to 0.5 percent. Kinematic refinement has to do with both: real
+patterns are dynamical.
 
 `accuracy.py --refine` tells how good the scores are on patterns of another program.
 """
@@ -133,6 +135,9 @@ def kinematic_patterns(name: str, n: int, seed: int) -> Patterns:
     return Patterns(counts, truth, geometry, pyxem_cnn.RefinementSettings())
 
 
+_MAKERS = {"dynamical": dynamical_patterns, "kinematic": kinematic_patterns}
+
+
 def refined_fits(patterns: Patterns, model: Any, simulator: str) -> Fits:
     """Map patterns and return what refinement fits, as `refine_orientation_cnn` does."""
     from pyxem.signals import ElectronDiffraction2D
@@ -231,14 +236,18 @@ def main() -> None:
     parser.add_argument("--model", action="append", required=True, help="may be repeated")
     parser.add_argument("--patterns", type=int, default=200, help="of each crystal")
     parser.add_argument("--simulator", choices=tuple(CALIBRATIONS), default="bloch")
+    parser.add_argument(
+        "--of", nargs="+", choices=tuple(_MAKERS), help="patterns; by default the simulator's own"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    make = dynamical_patterns if options.simulator == "bloch" else kinematic_patterns
+    own = "dynamical" if options.simulator == "bloch" else "kinematic"
     sets = {}
     for model in map(pyxem_cnn.load_model, options.model):
         name = next(n for n, one in CRYSTALS.items() if is_same_phase(one()[0], model.crystal))
-        patterns = make(name, options.patterns, options.seed)
-        sets[name] = refined_fits(patterns, model, options.simulator)
+        for kind in options.of or [own]:
+            patterns = _MAKERS[kind](name, options.patterns, options.seed)
+            sets[f"{name}, {kind}"] = refined_fits(patterns, model, options.simulator)
     error = pyxem_cnn.RefinementSettings().model_error
     for exponent in _EXPONENTS:
         found, left = fitted(list(sets.values()), exponent, error)
