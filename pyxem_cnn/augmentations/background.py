@@ -26,9 +26,9 @@ from pyxem_cnn.detector.grids import PolarGrid
 def diffuse_background(n: int, grid: Grid, generator: torch.Generator) -> Tensor:
     """Return smooth backgrounds in counts per area, shape (n, ...).
 
-    Inelastic and thermal diffuse scattering: a mixture of an exponential, a Lorentzian and a
-    constant; one in ten has an amorphous ring. Half of them are stronger on one side, or along one
-    direction.
+    Inelastic and thermal diffuse scattering and the tail of the direct beam: a mixture of an
+    exponential, a power of a Lorentzian and a constant; one in ten has an amorphous ring. Half of
+    them are stronger on one side, or along one direction.
 
     Parameters
     ----------
@@ -44,9 +44,11 @@ def diffuse_background(n: int, grid: Grid, generator: torch.Generator) -> Tensor
     k_min, k_max = radial_span(grid)
     length = log_uniform(n, (0.06, 0.8), generator)[:, None]
     width = log_uniform(n, (0.03, 0.5), generator)[:, None]
+    # Far out, a power of -2 to -5 of the radius.
+    power = uniform(n, (1.0, 2.5), generator)[:, None]
     share = torch.rand(n, 2, generator=generator, device=generator.device)
     profile = share[:, :1] * torch.exp(-k / length) / length
-    profile = profile + (1 - share[:, :1]) * (1 + (k / width) ** 2) ** -1.5 / width
+    profile = profile + (1 - share[:, :1]) * (1 + (k / width) ** 2) ** -power / width
     profile = profile + 0.3 * share[:, 1:] ** 4
     ring_radius = uniform(n, (k_min, 0.6 * k_max), generator)[:, None]
     ring_width = uniform(n, (0.02, 0.1), generator)[:, None]
