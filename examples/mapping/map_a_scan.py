@@ -44,8 +44,7 @@ plot_ipf_maps(xmap)
 # %%
 # Where not to trust the map: the score is the probability that an orientation is right, and the
 # reliability is low where a very different one is almost as likely. In the strip at the left there
-# is no specimen: most of its points are not indexed, and the others have a phase probability below
-# 0.9.
+# is no specimen: its points are not indexed but for a few, whose phase probability is below 0.9.
 plot_property_map(xmap, "reliability")
 plot_property_map(xmap, "phase_probability")
 
